@@ -25,15 +25,25 @@ def main() -> None:
     try:
         root()()
     except ModuleNotFoundError as error:
-        extra = extra_with(error.name or "")
-        if extra is None:
+        text = lacking(error.name or "")
+        if text is None:
             raise
-        typer.echo(
-            f"forewarn {' '.join(sys.argv[1:2])} needs {error.name}, which is not installed: it "
-            f"comes with the extra {extra!r}, whose packages requirements-dev.lock pins",
-            err=True,
-        )
+        typer.echo(f"forewarn {' '.join(sys.argv[1:2])} {text}", err=True)
         sys.exit(2)
+
+
+def lacking(module: str) -> str | None:
+    """Return what is told of a module that is not installed; None where no extra installs it.
+
+    >>> lacking("numpy")
+    """
+    extra = extra_with(module)
+    if extra is None:
+        return None
+    return (
+        f"needs {module}, which is not installed: it comes with the extra {extra!r}, whose "
+        "packages requirements-dev.lock pins"
+    )
 
 
 def extra_with(module: str) -> str | None:

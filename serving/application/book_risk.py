@@ -409,6 +409,29 @@ def begin(
     return name, result, ready
 
 
+def forecast(
+    desk: ScoringService, store: Store, request: ForecastBody, *, spread: Spread = map
+) -> Mapping[str, Any]:
+    """Forecast a store's book at once and keep it; return what came of it.
+
+    Returns
+    -------
+    Mapping
+        As `outcome` tells it; `error` alone where it failed, and nothing where it was stopped.
+
+    Raises
+    ------
+    InvalidInput, Refused
+        As of `begin`; nothing is kept then.
+    """
+    with store.begin() as transaction:
+        name, result, ready = begin(desk, transaction, request)
+    run(desk, store, name, request, result, ready, spread=spread)
+    with store.read() as transaction:
+        row = book_forecasts.read(transaction, name)
+    return {} if row is None or row.body is None else row.body
+
+
 def forecaster_of(
     book: RiskBook,
     curves: Mapping[str, ImpactCurve],

@@ -389,10 +389,9 @@ def _evaluable(judged: RuleEvaluation) -> RuleEvaluation:
     now, case, account = judged.now, judged.case, judged.case.account
     if now.verdict is not Verdict.UNEVALUABLE:
         return judged
-    absent = [name for name in now.prices if name not in case.market.prices]
     faults = [
         Fault(f"/market/prices/{escape(name)}", f"the price of {name} is missing")
-        for name in absent
+        for name in rules.missing_prices(case, now)
     ]
     refused = f"the rules of {account.venue} cannot judge"
     if not faults:
@@ -402,6 +401,11 @@ def _evaluable(judged: RuleEvaluation) -> RuleEvaluation:
                 f"{refused} {account.legs[place].asset} here: {now.reason}",
             )
             for place in rules.unjudged_legs(case, now)
+        ]
+    if not faults:
+        faults = [
+            Fault(f"/market/state/{escape(name)}", f"{refused} without it: it is missing")
+            for name in rules.missing_state(case, now)
         ]
     if not faults:
         where = f"/market/state/{escape(account.market)}"

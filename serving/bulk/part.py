@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import connection, parent_process
 from pathlib import Path
+from typing import Any
 
 from models.errors import BundleRefused, InvalidInput
 from serving.application.deployment import read_deployment
@@ -18,6 +19,7 @@ from serving.bulk.results import RowErrors
 from serving.evaluation.assess import Model, ScoreOptions, assess
 from serving.evaluation.effort import Meter, of_book
 from serving.evaluation.inputs import MarketSnapshot
+from serving.evaluation.records import standing
 from serving.evaluation.rule_evaluation import RuleEvaluation
 from serving.schemas.assessment import Assessment
 
@@ -78,17 +80,17 @@ def score(job: Job, part: Part) -> Done:
     file, refused = job.source.files[part.file].name, 0
     tables = []
     for rows in accounts.read(job.source, part, at=job.around.at):
-        said = scored(rows, around=job.around, model=model, file=file, reasons=job.reasons)
+        said, stand = scored(rows, around=job.around, model=model, file=file, reasons=job.reasons)
         refused += results.count(said)
-        tables.append(results.table(said, file=file, first=rows[0].number))
+        tables.append(results.table(said, stand, file=file, first=rows[0].number))
     results.write(tables, job.out / part.name, digest=job.digest)
     return Done(part=part, refused=refused)
 
 
 def scored(
     rows: Sequence[Row], *, around: MarketSnapshot, model: Model, file: str, reasons: bool
-) -> list[Assessment | RowErrors]:
-    """Return an assessment, or what is wrong, for each row, in order."""
+) -> tuple[list[Assessment | RowErrors], list[dict[str, Any]]]:
+    """Return an assessment, or what is wrong, for each row, in order; and where each stands."""
     meter = Meter(request=of_book())
     outcomes = [
         row.body
@@ -108,12 +110,13 @@ def scored(
             simulated=around.simulated,
         )
     )
-    return [
+    said = [
         results.refused(row.account, [located(fault, file, row.number) for fault in each.faults])
         if isinstance(each, InvalidInput)
         else next(assessed)
         for row, each in zip(rows, outcomes, strict=True)
     ]
+    return said, [{} if isinstance(each, InvalidInput) else standing(each) for each in outcomes]
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,7 @@ import os
 import types
 import typing
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -53,7 +53,18 @@ def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, pa.DataType]]:
 
 ERRORS = pa.list_(pa.struct([("where", pa.string()), ("message", pa.string())]))
 SAID = pa.schema([*_fields(Assessment), ("errors", ERRORS)])
-SCHEMA = pa.schema([("file", pa.string()), ("row", pa.int64()), *SAID])
+STANDING = pa.schema(
+    [
+        ("distance", pa.float64()),
+        ("trigger_asset", pa.string()),
+        ("trigger_side", pa.string()),
+        ("trigger_price", pa.float64()),
+        ("collateral_value", pa.float64()),
+    ]
+)
+"""Where an account stands: by the names, and in the units, of what the store keeps of it."""
+
+SCHEMA = pa.schema([("file", pa.string()), ("row", pa.int64()), *SAID, *STANDING])
 """A row per row of the input: an assessment by the API's names, or `errors` in its place."""
 
 _READ = arrow_json.ParseOptions(explicit_schema=SAID, unexpected_field_behavior="ignore")
@@ -81,7 +92,13 @@ def refused(account: str | None, faults: Sequence[Fault]) -> RowErrors:
     return RowErrors(account=account, errors=errors)
 
 
-def table(said: Sequence[Assessment | RowErrors], *, file: str, first: int) -> pa.Table:
+def table(
+    said: Sequence[Assessment | RowErrors],
+    stand: Sequence[Mapping[str, Any]],
+    *,
+    file: str,
+    first: int,
+) -> pa.Table:
     """Return rows as a table of `SCHEMA`.
 
     They are written as an answer is and read from there, so that both say the same to the bit.
@@ -90,13 +107,16 @@ def table(said: Sequence[Assessment | RowErrors], *, file: str, first: int) -> p
     ----------
     said
         Of rows that follow each other in their file, the first of which has a number from 0.
+    stand
+        Of the same rows, values of `STANDING` as far as they are known.
     """
     lines = _ENCODER.encode_lines(said)
     options = arrow_json.ReadOptions(use_threads=False, block_size=len(lines) + 1)
     read = arrow_json.read_json(BytesIO(lines), options, _READ)
     names = pa.DictionaryArray.from_arrays(np.zeros(len(said), np.int32), [file]).cast(pa.string())
     numbers = pa.array(np.arange(first + 1, first + 1 + len(said)))
-    columns = [names, numbers, *(read[name] for name in SAID.names)]
+    places = pa.Table.from_pylist(list(stand), schema=STANDING)
+    columns = [names, numbers, *(read[name] for name in SAID.names), *places.columns]
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 

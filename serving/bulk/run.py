@@ -142,7 +142,7 @@ def _stood(out: Path) -> dict[str, Any] | None:
 def _plan(wish: Wish, source: Source, around: MarketSnapshot, model: Model) -> dict[str, Any]:
     """Return what decides every bit of the results."""
     return {
-        "format": 1,
+        "format": 2,
         "as_of": around.at.isoformat(),
         "simulated": around.simulated,
         "model_version": None if model.bundle is None else model.bundle.version,

@@ -9,6 +9,7 @@ from pyarrow import parquet as pq
 
 from features.tables import place
 from models.errors import Fault, InvalidTable
+from serving.bulk.results import STANDING
 from serving.bulk.run import Ready
 from serving.evaluation.records import record, record_of_nothing
 from serving.schemas.assessment import Assessment
@@ -71,4 +72,5 @@ def _assessed(row: dict[str, Any], at: datetime) -> Assessed:
         return record_of_nothing(row["account"], at=at, reason=REFUSED)
     names = Assessment.__struct_fields__
     said = {name: row[name] for name in names if name in row} | UNKEPT
-    return replace(record(msgspec.convert(said, Assessment)), body=None)
+    stands = {name: row[name] for name in STANDING.names}
+    return replace(record(msgspec.convert(said, Assessment)), body=None, **stands)

@@ -183,13 +183,15 @@ def dead_letters(
 @group.command()
 def heartbeat(store: Url) -> None:
     """Say whether assessing, delivering, channels and prices are sound; exit code 1 if not."""
-    from serving.notify.liveness import alarm
+    from serving.notify.liveness import UNWATCHED, alarm, was_watched
 
     with _opened(store) as opened:
-        alarms = alarm(opened, now=_now())
-    for entry in alarms:
-        typer.echo(entry.text)
-    if alarms:
+        texts = [entry.text for entry in alarm(opened, now=_now())]
+        if not was_watched(opened):
+            texts.append(UNWATCHED)
+    for text in texts:
+        typer.echo(text)
+    if texts:
         raise typer.Exit(1)
     typer.echo("alive")
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -142,11 +143,20 @@ def risk_book(
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler; else one is started here.")
     ] = None,
+    every: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Hours after which it is forecast anew; once if left out."),
+    ] = None,
     json_: Json = None,
 ) -> None:
-    """Forecast what will be liquidated within a day and a week; a store keeps it."""
+    """Forecast what will be liquidated within a day and a week; a store keeps it.
+
+    With --every it goes on: the desk shows what was forecast beside what came true.
+    """
     from serving.schemas.book_risk import ForecastBody
 
+    if every is not None and accounts is not None:
+        raise typer.BadParameter("belongs to --store, which keeps forecasts", param_hint="--every")
     fields: dict[str, Any] = {
         "scenarios": scenarios,
         "seed": seed,
@@ -156,15 +166,24 @@ def risk_book(
     with _refusing():
         book = _Book(store, accounts, impact)
         request = _checked(ForecastBody, fields)
-        with (
-            Console(stderr=True).status("running scenarios"),
-            _spread(workers or scheduler is not None, scheduler) as spread,
-        ):
-            body = (
-                _of_file(book, candles, request, spread)
-                if accounts is not None
-                else _of_store(str(store), request, spread)
-            )
+        with _spread(workers or scheduler is not None, scheduler) as spread:
+            while True:
+                with Console(stderr=True).status("running scenarios"):
+                    body = (
+                        _of_file(book, candles, request, spread)
+                        if accounts is not None
+                        else _of_store(str(store), request, spread)
+                    )
+                _show_forecast(body)
+                if json_ is not None:
+                    json_.write_text(json.dumps(body, indent=1) + "\n")
+                if every is None:
+                    return
+                time.sleep(every * 3600.0)
+
+
+def _show_forecast(body: Mapping[str, Any]) -> None:
+    """Print a forecast of a book."""
     console = Console(width=140)
     for horizon, methods in body["horizons"].items():
         table = Table("", "LaR 95 % [90 %]", "LaR 99 %", "VaR 99 %", "E[bad debt]", title=horizon)
@@ -188,8 +207,6 @@ def risk_book(
         console.print(table)
     for reason in body["degraded_reasons"]:
         console.print(reason, highlight=False)
-    if json_ is not None:
-        json_.write_text(json.dumps(body, indent=1) + "\n")
 
 
 @dataclass(frozen=True)
@@ -244,15 +261,9 @@ class _FileBook:
 def _of_store(store: str, request: "ForecastBody", spread: "Spread") -> dict[str, Any]:
     """Return the forecast of a store's book, which the store keeps; leave where it failed."""
     from serving.application import book_risk
-    from serving.store import book_forecasts
 
     with _desk(store) as (desk, opened):
-        with opened.begin() as transaction:
-            name, result, ready = book_risk.begin(desk, transaction, request)
-        book_risk.run(desk, opened, name, request, result, ready, spread=spread)
-        with opened.read() as transaction:
-            row = book_forecasts.read(transaction, name)
-    body = {} if row is None or row.body is None else dict(row.body)
+        body = dict(book_risk.forecast(desk, opened, request, spread=spread))
     if "horizons" not in body:
         typer.echo(f"the forecast failed: {body.get('error', 'no word of why')}", err=True)
         raise typer.Exit(2)

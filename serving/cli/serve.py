@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from models.command import lacking
 from models.errors import Fault, InvalidInput
 from serving.cli import alerts as alert_commands
 from serving.cli import allocate as allocate_command
@@ -27,6 +28,7 @@ from serving.cli import risk as risk_commands
 from serving.cli import score as score_command
 from serving.cli import store as store_commands
 from serving.cli import terms as term_commands
+from serving.http.tracing import ENDPOINTS, EXPORTER
 from serving.process import ServerFailed, absolute, become_server, is_free
 from serving.schemas.problems import encode
 from serving.settings import DEMO_SEED, FILE, PREFIX, Settings, from_environment
@@ -85,8 +87,6 @@ def serve(
     wished |= {"mcp": agents or None, "warm": warm or None}
     settings = _settings(file, {name: value for name, value in wished.items() if value is not None})
     _refuse_place(host, port, settings)
-    if settings.mcp and find_spec("mcp") is None:
-        raise ModuleNotFoundError("the SDK is not installed", name="mcp")
     typer.echo(f"desk: http://{host}:{port}/desk")
     sys.stdout.flush()
     become_server(settings, host=host, port=port)
@@ -101,7 +101,7 @@ def _settings(file: Path | None, wished: Mapping[str, Any]) -> Settings:
     except InvalidInput as error:
         stated = environment.get(f"{PREFIX}BUNDLE")
         _refuse([*error.faults, *_absent(Path(stated) if stated else None)], options)
-    faults = list(_absent(parsed.bundle))
+    faults = [*_absent(parsed.bundle), *_lacking(parsed, environment)]
     if faults:
         _refuse(faults, options)
     return absolute(parsed)
@@ -111,6 +111,23 @@ def _absent(bundle: Path | None) -> Iterator[Fault]:
     """Yield a fault for a bundle that is not there; one that is damaged is told by `/readyz`."""
     if bundle is not None and not bundle.is_dir():
         yield Fault(f"${PREFIX}BUNDLE", f"{bundle} is no directory")
+
+
+def _lacking(settings: Settings, environment: Mapping[str, str]) -> Iterator[Fault]:
+    """Yield a fault for what is asked for and comes with an extra that is not installed."""
+    needed = [(f"${PREFIX}MCP", "mcp")] if settings.mcp else []
+    needed += [(f"${name}", EXPORTER) for name in ENDPOINTS if environment.get(name)]
+    for where, module in needed:
+        if not _is_there(module):
+            yield Fault(where, lacking(module) or f"needs {module}, which is not installed")
+
+
+def _is_there(module: str) -> bool:
+    """Return whether a module can be imported, without loading it."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of what it lies in
+        return False
 
 
 def _refuse(faults: Sequence[Fault], options: Collection[str]) -> NoReturn:

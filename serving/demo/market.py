@@ -18,8 +18,10 @@ import pandas as pd
 
 from features.simulate import ASSET, MARKET, SimulatedBook, simulate_onward
 from models.alerting.policy import default
+from serving.application import book_risk
 from serving.application.deployment import read_deployment
 from serving.application.sample_book import VAULTS, logged, price_at
+from serving.application.scoring import ScoringService
 from serving.demo import venues as elsewhere
 from serving.demo.run import (
     ACCOUNTS,
@@ -31,10 +33,12 @@ from serving.demo.run import (
     falls,
 )
 from serving.demo.venues import Venues
+from serving.evaluation.assess import Model
 from serving.notify.channels import Destination, SendResult
 from serving.notify.dispatcher import Dispatcher, deliver
 from serving.notify.message import Message
 from serving.process import stoppable
+from serving.schemas.book_risk import ForecastBody
 from serving.store import Store, Transaction, accounts, alerts, consents, market, open_store
 from serving.store.alerts import DESK, OWNER, Receiver
 from serving.watch.watcher import Watcher, cycle
@@ -45,6 +49,12 @@ STRIDE = timedelta(minutes=20)
 
 WHOLE = timedelta(hours=2)
 """Within which, by the simulated clock, every account is judged."""
+
+FORESEEN = timedelta(hours=6)
+"""Between two forecasts of the whole book, by the simulated clock."""
+
+SCENARIOS = 200
+"""Of each, so that the market need not wait for it."""
 
 OWNERS = 4
 """Who share the accounts; enough to see who is told of what."""
@@ -160,11 +170,14 @@ def run(
     bundle: Path | None,
     rest: Callable[[float], None],
     most: int | None = None,
+    is_foreseen: bool = False,
 ) -> None:
     """Watch the book as it stands, then let it live on.
 
     Parameters
     ----------
+    is_foreseen
+        Whether the whole book is forecast every few hours, for what came true to stand beside.
     rest
         Called after each step with the seconds that it took.
     most
@@ -181,10 +194,13 @@ def run(
     )
     dispatcher = Dispatcher(store=store, senders={SINK: sink}, holder=HOLDER)
     _watch(watcher, dispatcher, now[0])
+    strides = FORESEEN // STRIDE
     for number, step in enumerate(steps(before, after)):
+        began = time.monotonic()
+        if is_foreseen and number % strides == 0:
+            foresee(store, now=now[0])
         if number == most:
             return
-        began = time.monotonic()
         play(store, after, venues, step)
         now[0] = step.at
         _watch(watcher, dispatcher, step.at)
@@ -195,6 +211,12 @@ def _watch(watcher: Watcher, dispatcher: Dispatcher, now: datetime) -> None:
     """Judge what is due and deliver what waits."""
     cycle(watcher)
     deliver(dispatcher, now=now)
+
+
+def foresee(store: Store, *, now: datetime) -> None:
+    """Forecast the whole book as it stands, and keep it."""
+    desk = ScoringService(model=Model(bundle=None), store=store, clock=lambda: now)
+    book_risk.forecast(desk, store, ForecastBody(scenarios=SCENARIOS))
 
 
 def main(url: str, seed: int, pace: float, crash: int) -> None:
@@ -226,6 +248,7 @@ def main(url: str, seed: int, pace: float, crash: int) -> None:
             bundle=CHAMPION if (CHAMPION / "bundle.json").is_file() else None,
             rest=lambda taken: time.sleep(max(seconds - taken, 0.0)),
             most=None if pace else 0,
+            is_foreseen=True,
         )
     store.close()
 

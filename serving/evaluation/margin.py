@@ -69,7 +69,7 @@ def margin_evaluation(
             price_used(name, price, at=case.market.at)
             for name, price in rules.used(case, now).items()
         ),
-        missing_prices=tuple(name for name in now.prices if name not in case.market.prices),
+        missing_prices=rules.missing_prices(case, now),
         degraded=bool(doubts),
         degraded_reasons=doubts,
         rulebook=rulebook(case),

@@ -44,9 +44,7 @@ def record(assessment: Assessment, judged: RuleEvaluation | None = None) -> Asse
         body=body,
         **_chances(assessment.forecast),
     )
-    if judged is None:
-        return row
-    return replace(row, collateral_value=_collateral(judged, None), **_line(judged))
+    return row if judged is None else replace(row, **standing(judged))
 
 
 def _ratio(assessment: Assessment) -> float | None:
@@ -85,10 +83,25 @@ def record_of_rules(
         requirement=None if side is None else _scaled(side.requirement, now.value_decimals),
         model_version=model_version if outcome.words else None,
         degraded=tuple([notice.code for notice in doubts(judged, outcome)]),
-        collateral_value=_collateral(judged, worth),
-        **_line(judged),
+        **standing(judged, worth),
         **_chances(entries),
     )
+
+
+def standing(judged: RuleEvaluation, worth: Side | None = None) -> dict[str, Any]:
+    """Return where an account stands, as the store keeps it: its line, and its collateral.
+
+    Parameters
+    ----------
+    worth
+        Collateral and debt at market value, where they are at hand already.
+
+    Returns
+    -------
+    dict
+        Values of fields of `Assessed`; what is not known is left out or None.
+    """
+    return {"collateral_value": _collateral(judged, worth), **_line(judged)}
 
 
 def _line(judged: RuleEvaluation) -> dict[str, Any]:

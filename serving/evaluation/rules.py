@@ -11,12 +11,16 @@ from models.domain import Account, Exact, LegKind, Market, Price
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Ratio, Refusal, Side, TokenAmount
 from models.margin.rulebook import Rulebook
+from models.margin.variables import SIDES, Variable
 from serving.evaluation.inputs import AccountInput
 from serving.schemas.assessment import NextAnswer, Notice, RatioAnswer, SideAnswer, exact_text
 from serving.schemas.margin import RefusalAnswer
 from serving.words.tables import english
 
 T = TypeVar("T")
+
+NAMED = 5
+"""Names that a sentence lists, at most."""
 
 RATIO_DECIMALS = 18
 """Of a ratio that does not end."""
@@ -147,19 +151,62 @@ def unjudged_legs(case: AccountInput, now: Margin) -> tuple[int, ...]:
     now
         What the rules say of the account: unevaluable.
     """
-    names = (variable.name.rpartition(".")[2] for variable in case.rulebook.state)
-    if now.reason in {f"{name}_missing" for name in names}:
+    if missing_state(case, now):
         return ()
     alone = (replace(case.account, legs=(leg,)) for leg in case.account.legs)
     reasons = [case.rulebook.margin(account, case.market, case.terms).reason for account in alone]
     return tuple(place for place, reason in enumerate(reasons) if reason == now.reason)
 
 
+def missing_state(case: AccountInput, now: Margin) -> tuple[str, ...]:
+    """Return the names of state that an account cannot be judged without; empty for other causes.
+
+    Parameters
+    ----------
+    now
+        What the rules say of the account: unevaluable.
+    """
+    assets = {leg.asset for leg in case.account.legs}
+    candidates = {
+        variable.name.format(asset=asset, market=case.account.market, side=side): 1
+        for variable in _lacks_state(case, now)
+        for asset in (sorted(assets) if "{asset}" in variable.name else ("",))
+        for side in (SIDES if "{side}" in variable.name else ("",))
+    }
+    whole = {**candidates, **case.market.state}
+
+    def reason_without(name: str) -> str:
+        rest = {key: value for key, value in whole.items() if key != name}
+        market = replace(case.market, state=rest)
+        return case.rulebook.margin(case.account, market, case.terms).reason
+
+    lacking = (name for name in candidates if name not in case.market.state)
+    return tuple(name for name in lacking if reason_without(name) == now.reason)
+
+
+def missing_prices(case: AccountInput, now: Margin) -> tuple[str, ...]:
+    """Return the assets that an account needs a price of and that have none."""
+    return tuple(name for name in now.prices if name not in case.market.prices)
+
+
+def _lacks_state(case: AccountInput, now: Margin) -> list[Variable]:
+    """Return the variables of the rulebook that a verdict's reason may speak of."""
+    what, _, missing = now.reason.rpartition("_")
+    if missing != "missing":
+        return []
+    return [each for each in case.rulebook.state if what.removesuffix("s") in each.name]
+
+
 def unjudged(case: AccountInput, now: Margin) -> Notice:
-    """Return that the rules cannot judge an account, with what it holds that they refuse."""
-    legs = [case.account.legs[place].asset for place in unjudged_legs(case, now)]
-    whom = f"{', '.join(dict.fromkeys(legs[:5]))} of the account" if legs else "the account"
-    return Notice(code=now.reason, text=f"the rules cannot judge {whom}")
+    """Return that the rules cannot judge an account, with what is missing or refused."""
+    text = "the rules cannot judge the account"
+    if prices := missing_prices(case, now):
+        text += f": no price of {', '.join(prices[:NAMED])}"
+    elif state := missing_state(case, now):
+        text += f": its market's state lacks {', '.join(state[:NAMED])}"
+    elif legs := [case.account.legs[place].asset for place in unjudged_legs(case, now)]:
+        text = f"the rules cannot judge {', '.join(dict.fromkeys(legs[:NAMED]))} of the account"
+    return Notice(code=now.reason, text=text)
 
 
 def mismatch(case: AccountInput) -> Notice | None:
@@ -181,7 +228,7 @@ def unplaced(case: AccountInput) -> list[Notice]:
     """Return that the store holds state which may be of the case's market or of another."""
     if not case.unplaced:
         return []
-    names = ", ".join(case.unplaced[:5])
+    names = ", ".join(case.unplaced[:NAMED])
     text = f"the store holds {names} without saying of which market: push it with venue and market"
     return [Notice(code="state_unplaced", text=text)]
 

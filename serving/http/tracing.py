@@ -8,6 +8,9 @@ from starlette.types import ASGIApp
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 """OpenTelemetry's own variables; with neither set nothing is traced, and nothing is loaded."""
 
+EXPORTER = "opentelemetry.exporter.otlp.proto.http"
+"""What sends spans; it comes with the extra `tracing`."""
+
 UNTRACED = "livez,readyz,metrics"
 
 

@@ -46,6 +46,7 @@ EVERY = timedelta(minutes=1)
 """Between two looks of a process that watches or delivers."""
 
 ALARMS = "alarms"
+UNWATCHED = "assessing: never begun; `forewarn watch` judges this book and nobody runs it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +170,12 @@ def alarms(transaction: Transaction, *, now: datetime) -> list[Alarm]:
     ]
 
 
+def was_watched(store: Store) -> bool:
+    """Return whether anybody ever judged the book of a store, or a part of it."""
+    with store.read() as transaction:
+        return leases.oldest(leases.beats(transaction), TURN) is not None
+
+
 def standing(transaction: Transaction, *, now: datetime) -> tuple[str, ...]:
     """Return the alarms as the last look found them, and that nobody looks any more."""
     at, texts = leases.beats(transaction).get(ALARMS, (None, None))
@@ -180,7 +187,7 @@ def standing(transaction: Transaction, *, now: datetime) -> tuple[str, ...]:
 
 
 def _silent(transaction: Transaction, now: datetime) -> Iterator[Alarm]:
-    """Yield what is silent; what never began is not, but for a book that nobody watches."""
+    """Yield what is silent; what never began is not (see `was_watched`)."""
     beats = leases.beats(transaction)
     priced = changes.newest(transaction, changes.PRICES)
     _, waited = outbox.depth(transaction, now=now)

@@ -1,5 +1,6 @@
 """The alert policy over HTTP: the one in force, and what another would have sent."""
 
+import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,12 +9,14 @@ from pydantic import Field
 
 from models.alerting.policy import Policy, default, of_tree, tree_of
 from models.errors import Fault, InvalidInput
+from serving.application.policy_evidence import FrontierPoint, frontier
 from serving.application.scoring import ScoringService
 from serving.http.idempotency import opened
 from serving.http.keys import Scope
 from serving.http.routing import Answer, Call, Operation, json_answer
 from serving.routes.market import parsed
 from serving.schemas.fields import Body, Time
+from serving.settings import alert_settings
 from serving.store import Store, leases, market
 from serving.store.leases import POLICY
 from serving.watch.backtest import BacktestResult, backtest
@@ -39,11 +42,15 @@ class PolicyAnswer:
     since
         When a watch last said that it goes by it; null where none has watched yet: then it is
         the one that ships.
+    frontier
+        What budgets of early messages buy, by the evidence that `forewarn alerts tune` wrote
+        beside the policy; empty where the policy has none.
     """
 
     request_id: str
     policy: dict[str, Any]
     since: datetime | None
+    frontier: tuple[FrontierPoint, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +68,21 @@ def in_force(desk: ScoringService, call: Call) -> Answer:
     """Answer `GET /v1/policy`."""
     since, policy = _in_force(opened(desk))
     return json_answer(
-        PolicyAnswer(request_id=call.request_id, policy=tree_of(policy), since=since)
+        PolicyAnswer(
+            request_id=call.request_id,
+            policy=tree_of(policy),
+            since=since,
+            frontier=_frontier(policy),
+        )
     )
+
+
+def _frontier(policy: Policy) -> tuple[FrontierPoint, ...]:
+    """Return the frontier of a policy; empty where the settings name no policy that is readable."""
+    try:
+        return frontier(policy, alert_settings(os.environ).policy)
+    except InvalidInput:
+        return ()
 
 
 def _in_force(store: Store) -> tuple[datetime | None, Policy]:

@@ -81,7 +81,7 @@ def horizon() -> dict[str, Any]:
         "documented": "12h" in document,
         "stored": [c.name for c in schema.LATEST_ASSESSMENTS.c if c.name.endswith("12h")],
         "named": [f.name for f in fields(Assessed) if f.name.endswith("12h")],
-        "page": "<option>12h</option>" in shell("model").decode(),
+        "page": '<option value="12h">' in shell("model").decode(),
     }
 
 
@@ -134,7 +134,7 @@ def level() -> dict[str, Any]:
         "message": compose(facts(message, {}, Plans()), "en", {}).subject,
         "counts": raised["counts"],
         "accounts": accounts,
-        "page": "<option>elevated</option>" in shell("alerts").decode(),
+        "page": '<option value="elevated">elevated</option>' in shell("alerts").decode(),
         "tones": shell("alerts").decode().partition('data-levels="')[2].partition('"')[0],
     }
 

@@ -1,8 +1,9 @@
-"""Pictures of every page of the desk, on a desktop and a phone, light and dark, to be looked at.
+"""Pictures of every page of the desk: desktop and phone, light and dark, in every language.
 
 `python tests/builders/page_shots.py PLACE [PAGE ...]` (from the root, in the project's environment)
 lays the demonstration's book, lets it live through its crash, and writes
-`PLACE/PAGE-SIZE-THEME.png`. The book is kept in PLACE, so that a second run draws it at once.
+`PLACE/PAGE-SIZE-THEME-LANGUAGE.png`. The book is kept in PLACE, so that a second run draws it at
+once.
 """
 
 import sys
@@ -46,6 +47,7 @@ PAGES = {
 }
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 THEMES = ("light", "dark")
+LANGUAGES = ("en", "de")
 
 
 def lay(place: Path) -> None:
@@ -65,6 +67,7 @@ def lay(place: Path) -> None:
         bundle=demo.CHAMPION,
         rest=lambda _: None,
         most=STEPS,
+        is_foreseen=True,
     )
     store.close()
 
@@ -80,12 +83,14 @@ def draw(browser: Browser, origin: str, place: Path, page: str) -> list[str]:
     """Write the pictures of one page and return what it complained about."""
     path = riskiest(origin, LEADING[page]) if page in LEADING else PAGES[page]
     errors: list[str] = []
-    for (size, (width, height)), theme in product(SIZES.items(), THEMES):
-        options = {"viewport": {"width": width, "height": height}, "color_scheme": theme}
+    for (size, (width, height)), theme, language in product(SIZES.items(), THEMES, LANGUAGES):
+        shape = {"width": width, "height": height}
+        options = {"viewport": shape, "color_scheme": theme, "locale": language}
         with watching(browser, origin, **options) as found:
             found.open(path)
-            found.page.screenshot(path=place / f"{page}-{size}-{theme}.png", full_page=True)
-        errors += [f"{page}, {size}, {theme}: {error}" for error in found.errors]
+            name = f"{page}-{size}-{theme}-{language}"
+            found.page.screenshot(path=place / f"{name}.png", full_page=True)
+        errors += [f"{name}: {error}" for error in found.errors]
     return errors
 
 

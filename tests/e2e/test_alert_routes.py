@@ -129,6 +129,7 @@ def test_the_policy_in_force_can_be_changed_and_tried(asked: local.Caller) -> No
     assert of_tree(told["policy"]) == default()
     assert told["policy"]["watch"]["dwell"] == "2d"
     assert datetime.fromisoformat(told["since"]).year == 2030
+    assert [point["budget"] for point in told["frontier"]] == [0.0025, 0.005, 0.01, 0.02, 0.05]
     lazy = tree_of(default())
     lazy["warning"]["triggers"] = [{"signal": "buffer", "raise": 0.0001, "clear": 0.0002}]
     both = asked.post("/v1/policy/preview", json={"policy": lazy}).json()

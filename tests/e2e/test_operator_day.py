@@ -44,6 +44,10 @@ def test_a_day_with_one_file_of_settings(tmp_path: Path, monkeypatch: pytest.Mon
     assert "desk" in run("keys", "list").output
     status = run("alerts", "status")
     assert status.exit_code == 0, status.output
+    unwatched = run("alerts", "heartbeat")
+    assert unwatched.exit_code == 1
+    assert "assessing: never begun" in unwatched.output
+    assert "alive" not in unwatched.output
     file.write_text('store = "mysql://nope"\nbundle = "/nowhere"\n[watch]\nkeep_dys = 3\n')
     refused = run("watch")
     assert refused.exit_code == 2

@@ -66,6 +66,29 @@ def test_the_request_is_answered_as_printed(tmp_path: Path) -> None:
     assert not list(differences(answer, told, "")), told
 
 
+def test_an_account_of_ones_own_is_written_as_shown(tmp_path: Path) -> None:
+    """The README's line, on the demo's book: judged, forecast, and on its page of the desk."""
+    (shown,) = re.findall(
+        r"^curl -X PUT http://127.0.0.1:3000(\S+) .* -d '(.*)'$", README, re.MULTILINE
+    )
+    url = f"sqlite:///{tmp_path / 'book.sqlite3'}"
+    store = open_store(url)
+    lay_all(simulate(seed=DEMO_SEED, days=DAYS, accounts=ACCOUNTS), store, seed=DEMO_SEED)
+    store.close()
+    with serving(tmp_path / "log", "--bundle", CHAMPION, "--store", url) as client:
+        written = client.put(
+            shown[0], content=shown[1], headers={"content-type": "application/json"}
+        )
+        assert written.json()["written"] == 1, written.text
+        told = client.post("/v1/score", json={"account": "mine"}).json()
+        assert client.get("/desk/accounts/mine").status_code == 200
+    assert told["rule"]["verdict"] == "safe"
+    # The vault owes 15,000 at the rate, and every DAI must be backed by 1.3: see `mat` of ETH-B.
+    least = 1.3 * 15_000 / 12
+    assert float(told["rule"]["trigger"]["price"]) == pytest.approx(least, rel=0.02)
+    assert [one["horizon"] for one in told["forecast"]] == ["1h", "4h", "24h", "7d"]
+
+
 def differences(shown: Any, told: Any, place: str) -> Any:
     """Yield where what is shown is not in what was told; numbers agree to the digits shown."""
     if isinstance(shown, dict):

@@ -313,7 +313,7 @@ EDITS: list[tuple[str, Callable[[Body], None]]] = [
     ("/market/prices/ETH/decimals", put(*PRICE, "decimals", to=10**9)),
     ("/market/prices/ETH/observed_at", put(*PRICE, "observed_at", to="yesterday")),
     ("/market/prices/ETH/observed_at", put(*PRICE, "observed_at", to="2150-01-01T00:00:00Z")),
-    ("/market/state/ETH-B", drop("market", "state", "ETH-B.rate")),
+    ("/market/state/ETH-B.rate", drop("market", "state", "ETH-B.rate")),
     ("/market/state/ETH-B.rate", put("market", "state", "ETH-B.rate", to="-1")),
     ("/market/state/ETH-B.rate", put("market", "state", "ETH-B.rate", to=str(2**256))),
     ("/market/candles/ETH", put(*CANDLES, "close", to=[1.0])),

@@ -20,7 +20,7 @@ REFUSED = {refused!r}
 
 class Refusing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in REFUSED:
+        if any(name == one or name.startswith(one + ".") for one in REFUSED):
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Refusing())
@@ -70,6 +70,8 @@ def without(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
     assert {"pytest", "mlflow", "dask", "optuna", "arch"} <= refused
     assert {"numpy", "pandas", "bentoml", "packaging"}.isdisjoint(refused)
+    if "opentelemetry-exporter-otlp-proto-http" in more:
+        refused.add("opentelemetry.exporter")  # what holds it is shared with what always stands
     place = tmp_path_factory.mktemp("refusing")
     (place / "sitecustomize.py").write_text(REFUSING.format(refused=refused))
     paths = [str(place), str(ROOT)]
@@ -106,7 +108,6 @@ def test_every_command_is_listed(without: dict[str, str]) -> None:
         ),
         ("features --data . --engine dask", "distributed", "training"),
         ("mcp --url http://127.0.0.1:9", "mcp", "mcp"),
-        ("serve --mcp --port 39999", "mcp", "mcp"),
         ("consume --broker nats://127.0.0.1:9 --store {store}", "nats", "streams"),
         ("consume --broker kafka://127.0.0.1:9 --store {store}", "confluent_kafka", "streams"),
     ],
@@ -122,6 +123,26 @@ def test_what_is_missing_is_named_with_its_extra(
         f"forewarn {words[0]} needs {module}, which is not installed: it comes with "
         f"the extra {extra!r}, whose packages requirements-dev.lock pins\n"
     )
+
+
+def test_serve_lists_every_extra_that_its_settings_need(without: dict[str, str]) -> None:
+    """Each by the setting that asks for it, at start; nothing is served and nothing is traced."""
+    collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    told = subprocess.run(
+        command("serve", "--mcp"),
+        env={**without, **collector},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 2
+    needs = "which is not installed: it comes with the extra"
+    pinned = "whose packages requirements-dev.lock pins"
+    exporter = "opentelemetry.exporter.otlp.proto.http"
+    assert told.stderr.splitlines() == [
+        f"--mcp: needs mcp, {needs} 'mcp', {pinned}",
+        f"$OTEL_EXPORTER_OTLP_ENDPOINT: needs {exporter}, {needs} 'tracing', {pinned}",
+    ]
 
 
 @pytest.mark.parametrize(

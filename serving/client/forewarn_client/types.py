@@ -1186,6 +1186,25 @@ class ForecastStatus(TypedDict):
     result: dict[str, Any] | None
 
 
+class FrontierFigures(TypedDict):
+    """What one way of warning did over a history; null where there was nothing to count."""
+
+    warned: float | None
+    lead_median_hours: float | None
+    lead_p10_hours: float | None
+    alert_days: float | None
+    on_days: float | None
+    precision: float | None
+
+
+class FrontierPoint(TypedDict):
+    """What a budget of early messages buys."""
+
+    budget: float
+    policy: FrontierFigures | None
+    rule: FrontierFigures | None
+
+
 class FundingBody(TypedDict):
     """Funding paid on an asset's perpetual, in columns; each rate known from `at` on."""
 
@@ -2020,6 +2039,7 @@ class PolicyAnswer(TypedDict):
     request_id: str
     policy: dict[str, Any]
     since: str | None
+    frontier: list[FrontierPoint]
 
 
 class PoolBody(TypedDict):

@@ -4,12 +4,13 @@ import { ask, withQuery } from "./ask.js";
 import { hang } from "./chart.js";
 import { band, ceiling, line } from "./draw.js";
 import {
-  age, amount, isBreached, isClosed, move, number, percent, short, tone, when, words,
+  age, amount, few, fixed, isBreached, isClosed, move, number, percent, range, short, span, tone, when,
 } from "./format.js";
 import { settled, start, tell, trying } from "./frame.js";
 import { effectOf, headOf, stepsOf, textOf } from "./plan.js";
 import { flat, ofAssets } from "./terms.js";
 import { compare, leversOf, question } from "./whatif.js";
+import { counted, say, spaced, word } from "./words.js";
 
 const BOX = { width: 300, height: 100 };
 const DAY_MS = 86_400_000;
@@ -21,7 +22,7 @@ const MOST_HAPPENED = 40;
 const keyOfPath = () => decodeURIComponent(location.pathname.replace(/^\/desk\/accounts\//, ""));
 
 function interval(pair) {
-  return pair ? `${percent(pair[0])} to ${percent(pair[1])}` : "";
+  return pair ? range(percent(pair[0]), percent(pair[1])) : "";
 }
 
 /** Return the reasons with bars as wide as their weight, where the key may see weights. */
@@ -29,11 +30,12 @@ function reasonRows(reasons) {
   const most = Math.max(...reasons.map((one) => Math.abs(one.impact ?? 0)), 0);
   return reasons.map((one) => {
     const width = one.impact == null ? 50 : most ? (50 * Math.abs(one.impact)) / most : 0;
-    const weight = one.impact == null ? "" : ` by ${Math.abs(one.impact).toFixed(2)} log-odds`;
     return {
-      text: one.text.replace(/; (raises|lowers) the risk$/, ""),
+      text: one.text,
       direction: one.direction,
-      title: `${one.direction}${weight}`,
+      title: one.impact == null ? word("direction", one.direction) : say("by_log_odds", {
+        direction: word("direction", one.direction), weight: fixed(Math.abs(one.impact), 2),
+      }),
       x: one.direction === "raises" ? 0 : -width,
       width,
     };
@@ -67,7 +69,7 @@ function page() {
     orderRows: [],
     isWholePast: false,
     areAllTerms: false,
-    note: "Loading…",
+    note: say("loading"),
     whatIfNote: "",
 
     async init() {
@@ -97,7 +99,7 @@ function page() {
       const [told, margin, flipping] = answers.map((one) => one.value ?? null);
       const refused = answers.find((one) => one.status === "rejected");
       const at = told ?? margin;
-      const note = refused ? `It cannot be judged: ${refused.reason.message}` : `Judged ${when(at?.as_of)}`;
+      const note = refused ? say("cannot_be_judged", { error: refused.reason.message }) : say("judged_at", { when: when(at?.as_of) });
       Object.assign(this, { told, margin, flipping, note });
       if (!at) return;
       await this.$nextTick(); // a choice can be made once its options stand
@@ -147,10 +149,15 @@ function page() {
 
     get identity() {
       const held = this.held;
-      return held ? `${held.venue} ${held.version ?? ""}, ${held.market}, opened ${when(held.opened_at)}` : "";
+      if (!held) return "";
+      const { venue, version, market } = held;
+      return say("account_identity", { venue, version: version ?? "", market, when: when(held.opened_at) });
     },
     get level() {
       return this.raised?.level ?? "";
+    },
+    get levelText() {
+      return this.level ? word("level", this.level) : "";
     },
     get levelTone() {
       return tone(this.level);
@@ -159,35 +166,36 @@ function page() {
       return this.raised?.is_acknowledged ?? false;
     },
     get muted() {
-      return this.raised?.muted_until ? `muted until ${when(this.raised.muted_until)}` : "";
+      return this.raised?.muted_until ? say("muted_until", { when: when(this.raised.muted_until) }) : "";
     },
     get isAcknowledgeOff() {
       return this.isAcknowledged || this.mayNotWrite;
     },
     get acknowledgeLabel() {
-      return this.isAcknowledged ? "Acknowledged" : "Acknowledge";
+      return this.isAcknowledged ? say("acknowledged") : say("acknowledge");
     },
 
     /** What matters most, in one sentence: where the line is, and how likely it is reached. */
     get sentence() {
-      if (this.isClosed) return `Liquidated${this.liquidatedAt}: nothing is owed any more.`;
+      if (this.isClosed) return this.liquidatedAt ? say("liquidated_at", { when: this.liquidatedAt }) : say("liquidated_and_closed");
       if (!this.rule) return "";
       const far = this.told?.reasons.find((one) => one.code === "distance")?.text ?? this.shockSentence;
       const day = this.told?.forecast.find((one) => one.horizon === "24h");
       const chance = day
-        ? `Liquidated within a day: ${percent(day.unattended)} if nobody acts, ${percent(day.expected)} as owners act`
+        ? say("chance_of_a_day", { unattended: percent(day.unattended), expected: percent(day.expected) })
         : "";
-      const now = isBreached(this.rule.verdict) ? "It may be liquidated now" : "";
+      const now = isBreached(this.rule.verdict) ? say("may_be_liquidated_now") : "";
       return [now, far, chance].filter(Boolean).map((text) => `${text}.`).join(" ");
     },
     get liquidatedAt() {
-      const last = this.happened.find((one) => one.what === "liquidate");
-      return last ? ` ${last.shownAt}` : "";
+      const last = this.happened.find((one) => one.kind === "liquidate");
+      return last?.shownAt ?? "";
     },
     get shockSentence() {
       const first = this.triggers.find((one) => one.isVolatile);
-      if (this.shockText) return `It becomes liquidatable by ${this.shockText}`;
-      return first ? `${first.asset} ${first.side} ${first.price} makes it liquidatable (${first.move})` : "";
+      if (this.shockText) return say("becomes_liquidatable_by", { shock: this.shockText });
+      const { asset, side, price, move: away } = first ?? {};
+      return first ? say("makes_it_liquidatable", { asset, side, price, move: away }) : "";
     },
 
     /** What the rules say, by the margin where there is no score. */
@@ -200,19 +208,19 @@ function page() {
       return isClosed(this.level, this.rule?.verdict, this.rule?.maintenance?.requirement);
     },
     get verdict() {
-      return this.isClosed ? "closed" : words(this.rule?.verdict);
+      return this.isClosed ? say("closed") : word("verdict", this.rule?.verdict);
     },
     get verdictTone() {
       return this.isClosed || !this.rule ? "" : tone(this.rule.verdict);
     },
     get reason() {
-      return this.isClosed ? "liquidated; nothing is owed any more" : words(this.rule?.reason);
+      return this.isClosed ? say("liquidated_and_closed") : word("rule_reason", this.rule?.reason);
     },
     get ratioName() {
-      return words(this.rule?.ratio?.name ?? "ratio");
+      return this.rule?.ratio ? spaced(this.rule.ratio.name) : say("ratio");
     },
     get ratio() {
-      return amount(this.rule?.ratio?.value);
+      return this.rule?.ratio?.text ?? amount(null);
     },
     get ratioExact() {
       return this.rule?.ratio?.value ?? "";
@@ -231,10 +239,10 @@ function page() {
     },
     get nextVerdict() {
       const next = this.rule?.next_verdict;
-      return next ? `${words(next.verdict)}, ${when(next.at)}` : "no price is known in advance";
+      return next ? `${word("verdict", next.verdict)}, ${when(next.at)}` : say("no_price_in_advance");
     },
     get flips() {
-      return this.rule?.flips_at ? `liquidatable ${when(this.rule.flips_at)}` : "not within a week";
+      return this.rule?.flips_at ? say("liquidatable_at", { when: when(this.rule.flips_at) }) : say("not_within_a_week");
     },
     get notices() {
       const doubts = (this.told ?? this.margin)?.degraded_reasons ?? [];
@@ -249,11 +257,11 @@ function page() {
     },
     get forecast() {
       return (this.told?.forecast ?? []).map((one) => ({
-        horizon: one.horizon,
+        horizon: span(one.horizon),
         unattended: percent(one.unattended),
         expected: percent(one.expected),
-        unattendedInterval: one.source === "rule" ? "by the rule" : interval(one.unattended_interval),
-        expectedInterval: one.source === "rule" ? "by the rule" : interval(one.expected_interval),
+        unattendedInterval: one.source === "rule" ? say("by_the_rule") : interval(one.unattended_interval),
+        expectedInterval: one.source === "rule" ? say("by_the_rule") : interval(one.expected_interval),
       }));
     },
     get topShare() {
@@ -298,17 +306,19 @@ function page() {
       const own = this.triggers.find((one) => one.asset === this.asset);
       if (!own || this.lastClose === null) return "";
       const line = number(own.exact);
-      const isPast = own.side === "below" ? this.lastClose < line : this.lastClose > line;
-      const where = isPast ? "is past" : `must move ${move(line / this.lastClose - 1)} to`;
-      return `The market's last close, ${amount(String(this.lastClose))}, ${where} the line at ${own.price}.`;
+      const isPast = own.direction === "below" ? this.lastClose < line : this.lastClose > line;
+      const told = { close: amount(this.lastClose), move: move(line / this.lastClose - 1), line: own.price };
+      return isPast ? say("close_is_past", told) : say("close_must_move", told);
     },
     get hasAssets() {
       return this.assets.length > 0;
     },
     get chartTitle() {
       const own = this.triggers.filter((one) => one.asset === this.asset);
-      const lines = own.map((one) => `trigger ${one.side} ${one.price}`).join(", ");
-      return `Price of ${this.asset} over ${this.days} days; ${lines || "no trigger"}`;
+      const lines = own.map((one) => say("trigger_at", one)).join(", ");
+      return say("price_over_days", {
+        asset: this.asset, days: counted("day", this.days), lines: lines || say("no_trigger"),
+      });
     },
     /** Where one price alone flips the verdict: what moves with the market first, stables last. */
     get triggers() {
@@ -316,12 +326,13 @@ function page() {
       const told = (this.flipping?.price_triggers ?? []).map((one) => ({
         key: `${one.asset} ${one.direction}`,
         asset: one.asset,
-        side: one.direction,
+        direction: one.direction,
+        side: word("direction", one.direction),
         price: amount(one.price),
         exact: one.price,
         move: move(one.move),
         isVolatile: one.asset in moving,
-        note: one.asset in moving ? "" : " only if it leaves its peg",
+        note: one.asset in moving ? "" : ` ${say("only_off_its_peg")}`,
       }));
       return [...told.filter((one) => one.isVolatile), ...told.filter((one) => !one.isVolatile)];
     },
@@ -330,7 +341,8 @@ function page() {
       const shock = this.flipping?.shock_trigger;
       if (!shock) return "";
       const names = Object.keys(this.flipping.betas);
-      return `${move(number(shock.shock))} of ${names.join(", ")}${names.length > 1 ? " together" : ""}`;
+      const told = { move: move(number(shock.shock)), assets: names.join(", ") };
+      return names.length > 1 ? say("move_together", told) : say("move_of", told);
     },
     get hasTriggers() {
       return this.triggers.length > 0 || this.shockText !== "";
@@ -342,12 +354,12 @@ function page() {
         exact: `${one.price}, ${one.source}`,
         age: age(one.age_seconds),
         observed: when(one.observed_at),
-        doubt: one.disputed ?? (one.is_stale ? "stale" : ""),
+        doubt: one.disputed ?? (one.is_stale ? word("doubt", "price_stale") : ""),
       }));
     },
     get missing() {
       const lacking = this.margin?.missing_prices ?? [];
-      return lacking.length ? `No price of ${lacking.join(", ")}: the rules cannot judge without.` : "";
+      return lacking.length ? say("no_price_of", { assets: lacking.join(", ") }) : "";
     },
 
     get reasons() {
@@ -355,10 +367,10 @@ function page() {
     },
     get reasonsNote() {
       const found = this.told?.attribution;
-      if (!found) return "Of the rule; no forecast was attributed.";
+      if (!found) return say("reasons_of_the_rule");
       const weighed = (this.told.reasons ?? []).some((one) => one.impact != null);
-      const rest = weighed ? "as wide as its weight" : "the key does not carry the scope that shows weights";
-      return `What drove the ${found.head} probability within ${found.horizon}: ${rest}.`;
+      const told = { head: word("head_name", found.head), horizon: span(found.horizon) };
+      return weighed ? say("reasons_weighed", told) : say("reasons_unweighed", told);
     },
 
     resetWhatIf() {
@@ -373,7 +385,7 @@ function page() {
         const body = question(this.account, this.held.legs, this.levers);
         this.whatIfNote = "";
         this.answer = await ask("/v1/what-if", { body, signal: own });
-        this.whatIfNote = `Then ${words(this.answer.after.verdict)}`;
+        this.whatIfNote = say("then_verdict", { verdict: word("verdict", this.answer.after.verdict) });
       });
     },
     get compared() {
@@ -397,8 +409,8 @@ function page() {
     },
     async copyPlan() {
       await navigator.clipboard.writeText(`${this.account}\n${textOf(this.plan)}`);
-      tell("The plan was copied.");
-      this.note = "The plan was copied.";
+      this.note = say("plan_copied");
+      tell(this.note);
     },
 
     /** Every change of the verdict, the newest assessment, and one a day between them. */
@@ -420,23 +432,22 @@ function page() {
       this.isWholePast = true;
     },
     get pastNote() {
-      const rest = this.isThinned ? `every change of the verdict, and one of ${THIN} between` : "every assessment";
-      return `What was said before, newest first: ${rest}.`;
+      return this.isThinned ? say("past_thinned", { step: THIN }) : say("past_whole");
     },
     get past() {
       return this.keptPast.map((one) => ({
-        key: one.at, at: when(one.at), verdict: words(one.verdict), tone: tone(one.verdict),
+        key: one.at, at: when(one.at), verdict: word("verdict", one.verdict), tone: tone(one.verdict),
         ratio: amount(one.ratio), day: percent(one.expected_24h), unattended: percent(one.unattended_24h),
       }));
     },
     /** What was alerted and what the owner did, newest first. */
     get happened() {
       const alerts = this.alerts.map((one) => ({
-        at: one.at, isAlert: true, tone: tone(one.level), what: words(one.level), text: words(one.kind),
+        at: one.at, isAlert: true, tone: tone(one.level), what: word("level", one.level), text: word("change", one.kind),
       }));
       const acts = (this.held?.events ?? []).map((one) => ({
-        at: one.at, isAlert: false, tone: one.kind === "liquidate" ? "bad" : "ok", what: words(one.kind),
-        text: ["collateral", "debt"].filter((kind) => one[kind] !== "0").map((kind) => this.moved(one, kind)).join(", "),
+        at: one.at, isAlert: false, tone: one.kind === "liquidate" ? "bad" : "ok", kind: one.kind,
+        what: word("event", one.kind), text: ["collateral", "debt"].filter((kind) => one[kind] !== "0").map((kind) => this.moved(one, kind)).join(", "),
       }));
       const all = [...alerts, ...acts].sort((a, b) => (a.at < b.at ? 1 : -1));
       return all.slice(0, MOST_HAPPENED).map((one) => ({ ...one, shownAt: when(one.at) }));
@@ -447,7 +458,7 @@ function page() {
       const leg = (this.held?.legs ?? []).find((one) => one.kind === kind && (!asset || one.asset === asset));
       const token = (this.margin?.tokens ?? []).find((one) => one.kind === kind && one.asset === leg?.asset);
       const [units, tokens] = [number(leg?.quantity), number(token?.amount)];
-      if (!units || !tokens) return `${amount(event[kind])} of the smallest units`;
+      if (!units || !tokens) return say("of_smallest_units", { amount: amount(event[kind]) });
       const scale = 10 ** Math.round(Math.log10(units / tokens));
       return `${amount(String(number(event[kind]) / scale))} ${leg.asset}`;
     },
@@ -461,7 +472,7 @@ function page() {
       const held = (this.held?.legs ?? []).filter((leg) => leg.kind !== "position");
       return held.map((leg) => {
         const own = told.find((one) => one.asset === leg.asset && one.kind === leg.kind);
-        return { ...leg, amount: own ? amount(own.amount) : "–", exact: own?.amount ?? "" };
+        return { ...leg, kind: word("leg", leg.kind), amount: own ? amount(own.amount) : "–", exact: own?.amount ?? "" };
       });
     },
     get terms() {
@@ -474,7 +485,7 @@ function page() {
       return flat(this.inForce?.terms).length - this.terms.length;
     },
     get hiddenTermsNote() {
-      return `${this.hiddenTerms} terms of what it does not hold are left out.`;
+      return say("terms_left_out", { count: this.hiddenTerms });
     },
     showAllTerms() {
       this.areAllTerms = true;
@@ -496,7 +507,7 @@ function page() {
         return {
           key: leg.key ?? leg.asset,
           asset: leg.asset,
-          side: size < 0 ? "short" : "long",
+          side: word("side", size < 0 ? "short" : "long"),
           size: amount(String(Math.abs(size))),
           exact: leg.quantity,
           entry: amount(leg.entry),
@@ -510,20 +521,19 @@ function page() {
     get positionsNote() {
       const gross = this.positions.reduce((sum, one) => sum + (one.gross ?? 0), 0);
       const balance = number(this.margin?.collateral_value);
-      const leverage = balance > 0 ? `; leverage ${(gross / balance).toPrecision(3)}` : "";
-      return `Positions at the mark${leverage}.`;
+      return balance > 0 ? say("positions_levered", { leverage: few(gross / balance) }) : say("positions_at_mark");
     },
 
     /** Orders that keepers may act on, with what they would call. */
     get orders() {
       return this.orderRows.map((row) => ({
         id: row.id,
-        state: row.state,
+        state: word("order_state", row.state),
         href: "/desk/owners",
         acts: row.order.actions.map((one) => one.text).join(", "),
-        until: `until ${when(row.order.expires_at)}`,
+        until: say("until_when", { when: when(row.order.expires_at) }),
         hasCalls: callsOf(row.order).length > 0,
-        callsLabel: "Copy the calls",
+        callsLabel: say("copy_the_calls"),
       }));
     },
     get hasNoOrders() {
@@ -532,28 +542,31 @@ function page() {
     async copyCalls(event) {
       const row = this.orderRows.find((one) => one.id === event.target.dataset.order);
       await navigator.clipboard.writeText(JSON.stringify(callsOf(row.order), null, 1));
-      tell("The calls were copied, unsigned.");
-      this.note = "The calls were copied, unsigned.";
+      this.note = say("calls_copied");
+      tell(this.note);
     },
     get termsNote() {
       const terms = this.inForce;
       if (!terms) return "";
-      if (terms.origin === "account") return "Terms stated with the account itself.";
-      const source = terms.source ? `, ${terms.source}` : "";
-      return `${terms.venue} ${terms.version}, ${terms.market}: in force since ${when(terms.valid_from)}, from the ${terms.origin}${source}.`;
+      if (terms.origin === "account") return say("terms_of_the_account");
+      const origin = [word("origin", terms.origin), terms.source].filter(Boolean).join(", ");
+      const { venue, version, market } = terms;
+      return say("terms_since", { venue, version, market, when: when(terms.valid_from), origin });
     },
     get provenance() {
       const told = this.told;
       if (!told) return "";
-      const model = told.model_version ? `model ${told.model_version}` : "no model";
-      return `As of ${when(told.as_of)}; ${model}; oldest price ${age(told.oldest_price_age_seconds)} old; request ${told.request_id}.`;
+      const model = told.model_version ? say("model_version", { version: told.model_version }) : say("no_model");
+      return say("provenance", {
+        when: when(told.as_of), model, age: age(told.oldest_price_age_seconds), request: told.request_id,
+      });
     },
 
     acknowledge() {
-      return this.act("acknowledge", undefined, (told) => `Acknowledged: ${told.level}`);
+      return this.act("acknowledge", undefined, (told) => say("acknowledged_level", { level: word("level", told.level) }));
     },
     mute() {
-      return this.act("mute", { hours: 24 }, (told) => `Muted until ${when(told.muted_until)}`);
+      return this.act("mute", { hours: 24 }, (told) => say("muted_until", { when: when(told.muted_until) }));
     },
     act(what, body, said) {
       return trying(async () => {

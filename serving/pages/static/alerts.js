@@ -1,30 +1,24 @@
 /** What fired, who was told and whether it arrived; the policy, and a changed one. */
 
 import { ask, withQuery } from "./ask.js";
-import { episodesOf, spanInWords, until } from "./episodes.js";
-import { LEVELS, brief, percent, tone, when, words } from "./format.js";
+import { episodesOf, until } from "./episodes.js";
+import { LEVELS, brief, hours, percent, span, tone, when } from "./format.js";
 import { start, trying } from "./frame.js";
+import { LANGUAGE, counted, say, word } from "./words.js";
 
 const PAGE = 50;
 /** Changes that are asked for at once, to be gathered into episodes. */
 const CHANGES = 500;
-const SIGNALS = {
-  expected: "probability as owners act", unattended: "probability if nobody acts",
-  sigmas: "usual daily moves to the line", buffer: "share to the line",
-  next_buffer: "share to the line at the next price",
-  buffer_without_forecast: "share to the line, without a forecast", accrual: "interest reaches the line within",
-  reproduction: "reproduction number of the book", lar: "LaR of the book", bad_debt: "bad debt of the book",
-};
-const HEARS = {
-  owner: "the accounts it owns or covers", desk: "every account", assessments: "every assessment, and no alerts",
-};
 const grave = (level) => LEVELS.indexOf(level);
 const hrefOf = (account) => `/desk/accounts/${encodeURIComponent(account)}`;
 
+/** Return what the button says that acknowledges, or did. */
+const acknowledging = (one) => (one.is_acknowledged ? say("acknowledged") : say("acknowledge"));
+
 /** Return what became of the message with a code. */
 function sent({ outcome, error }) {
-  if (outcome === "delivered") return "A code was sent there: enter it to verify the channel.";
-  return `The code could not be sent (${outcome}): ${error}`;
+  if (outcome === "delivered") return say("code_sent");
+  return say("code_not_sent", { outcome: word("delivery", outcome), error });
 }
 
 function page() {
@@ -41,18 +35,17 @@ function page() {
     previewed: null,
     receivers: [],
     hasAskedReceivers: false,
-    newReceiver: { receiver: "", audience: "owner", language: "en", accounts: "" },
+    newReceiver: { receiver: "", audience: "owner", language: LANGUAGE, accounts: "" },
     opened: null,
     newChannel: { kind: "webhook", target: "", rank: 0 },
     codes: {},
     secret: "",
     chosen: [],
-    report: null,
     note: "",
 
     async init() {
       addEventListener("news", () => this.load());
-      await Promise.all([this.load(), this.readPolicy(), this.readFrontier()]);
+      await Promise.all([this.load(), this.readPolicy()]);
     },
 
     load() {
@@ -76,7 +69,7 @@ function page() {
 
     get summary() {
       const counts = Object.entries(this.standing?.counts ?? {});
-      return counts.map(([level, count]) => `${count} ${level}`).join(", ");
+      return counts.map(([level, count]) => `${count} ${word("level", level)}`).join(", ");
     },
     get raised() {
       const found = [...(this.standing?.accounts ?? [])];
@@ -84,18 +77,18 @@ function page() {
       return found.map((one) => ({
         account: one.account,
         href: hrefOf(one.account),
-        level: one.level,
+        level: word("level", one.level),
         tone: tone(one.level),
         since: brief(one.entered_at),
         until: until(one.level, this.told?.policy),
         isChosen: this.chosen.includes(one.account),
-        chooseTitle: `Choose ${one.account}`,
-        muted: one.muted_until ? `, muted until ${brief(one.muted_until)}` : "",
+        chooseTitle: say("choose_account", { account: one.account }),
+        muted: one.muted_until ? `, ${say("and_muted_until", { when: brief(one.muted_until) })}` : "",
         isAcknowledged: one.is_acknowledged,
         isAcknowledgeOff: one.is_acknowledged || this.mayNotWrite,
-        acknowledgeLabel: one.is_acknowledged ? "Acknowledged" : "Acknowledge",
-        acknowledgeTitle: `${one.is_acknowledged ? "Acknowledged" : "Acknowledge"}: ${one.account}`,
-        muteTitle: `Mute for a day: ${one.account}`,
+        acknowledgeLabel: acknowledging(one),
+        acknowledgeTitle: `${acknowledging(one)}: ${one.account}`,
+        muteTitle: `${say("mute_for_a_day")}: ${one.account}`,
       }));
     },
     get isCalm() {
@@ -105,7 +98,7 @@ function page() {
       return episodesOf(this.changes, Object.keys(this.letters?.counts ?? {}).length > 0);
     },
     get episodesNote() {
-      return `${this.episodes.length} episodes of the newest ${this.changes.length} changes, those that changed last first: their levels over time, why, and who was told.`;
+      return say("episodes_note", { episodes: this.episodes.length, changes: this.changes.length });
     },
     choose(event) {
       const { account } = event.target.dataset;
@@ -120,7 +113,7 @@ function page() {
       return this.chosen.length === 0 || this.mayNotWrite;
     },
     get chosenLabel() {
-      return this.chosen.length ? `Acknowledge ${this.chosen.length} chosen` : "Acknowledge the chosen";
+      return this.chosen.length ? say("acknowledge_some", { count: this.chosen.length }) : say("acknowledge_the_chosen");
     },
     acknowledgeChosen() {
       return trying(async () => {
@@ -129,22 +122,22 @@ function page() {
           await ask(`/v1/accounts/${encodeURIComponent(account)}/acknowledge`, { method: "POST" });
           this.chosen = this.chosen.filter((one) => one !== account);
         }
-        this.note = `${asked.length} accounts: acknowledged.`;
+        this.note = say("were_acknowledged", { accounts: counted("account", asked.length) });
         await this.load();
       });
     },
     get deliveries() {
       const counts = Object.entries(this.letters?.counts ?? {});
-      return counts.map(([status, count]) => `${count} ${status}`).join(", ") || "No message was made yet.";
+      return counts.map(([status, count]) => `${count} ${word("delivery", status)}`).join(", ") || say("no_message_yet");
     },
     get dead() {
       return (this.letters?.deliveries ?? []).map((one) => ({
         number: one.number,
         receiver: one.receiver,
-        about: one.account ?? `${one.alerts.length} accounts`,
+        about: one.account ?? counted("account", one.alerts.length),
         kind: `${one.kind}, ${one.target}`,
         error: one.error ?? "",
-        replayTitle: `Replay the message to ${one.receiver}`,
+        replayTitle: say("replay_to", { receiver: one.receiver }),
       }));
     },
     get isDelivered() {
@@ -155,12 +148,14 @@ function page() {
       const { account, act } = event.target.dataset;
       const body = act === "mute" ? { hours: 24 } : undefined;
       return this.doing(`/v1/accounts/${encodeURIComponent(account)}/${act}`, body, (told) =>
-        told.muted_until ? `${account} is muted until ${when(told.muted_until)}.` : `${account}: acknowledged.`,
+        told.muted_until
+          ? say("account_is_muted", { account, when: when(told.muted_until) })
+          : say("were_acknowledged", { accounts: account }),
       );
     },
     replay(event) {
       const numbers = [Number(event.target.dataset.number)];
-      return this.doing("/v1/deliveries/replay", { numbers }, (told) => `${told.replayed} put back to be sent.`);
+      return this.doing("/v1/deliveries/replay", { numbers }, (told) => say("put_back", { count: told.replayed }));
     },
     doing(path, body, said) {
       return trying(async () => {
@@ -182,8 +177,8 @@ function page() {
     get policyNote() {
       if (!this.told) return "";
       return this.told.since
-        ? `As a watch last said, ${when(this.told.since)}.`
-        : "The one that ships: no watch has said yet what it goes by.";
+        ? say("policy_since", { when: when(this.told.since) })
+        : say("policy_ships");
     },
     /** The numbers of the policy in the text, to be changed one by one. */
     get rules() {
@@ -196,10 +191,11 @@ function page() {
       return LEVELS.flatMap((level) =>
         (policy[level]?.triggers ?? []).flatMap((one, place) =>
           one.raise === undefined ? [] : [{
-            key: `${level} ${place}`, level, place, tone: tone(level),
-            what: `${SIGNALS[one.signal] ?? words(one.signal)}${one.horizon ? ` within ${one.horizon}` : ""}`,
+            key: `${level} ${place}`, level, place, tone: tone(level), levelText: word("level", level),
+            what: one.horizon ? say("signal_within", { signal: word("signal", one.signal), horizon: span(one.horizon) }) : word("signal", one.signal),
             raise: one.raise, clear: one.clear,
-            raiseTitle: `${level}, ${words(one.signal)}: raise`, clearTitle: `${level}, ${words(one.signal)}: clear`,
+            raiseTitle: `${word("level", level)}, ${word("signal", one.signal)}: ${say("raise")}`,
+            clearTitle: `${word("level", level)}, ${word("signal", one.signal)}: ${say("clear")}`,
           }],
         ),
       );
@@ -207,7 +203,7 @@ function page() {
     get dwells() {
       const dwell = (level) => this.told?.policy[level]?.dwell ?? "0";
       return LEVELS.filter((level) => !dwell(level).startsWith("0"))
-        .map((level) => `${level} ${spanInWords(this.told.policy[level].dwell)}`).join(", ");
+        .map((level) => `${word("level", level)} ${span(this.told.policy[level].dwell)}`).join(", ");
     },
     setRule(event) {
       const { level, place, end } = event.target.dataset;
@@ -217,24 +213,21 @@ function page() {
       rule[end] = typed !== "" && Number.isFinite(Number(typed)) ? Number(typed) : typed;
       this.policy = JSON.stringify(policy, null, 1);
     },
-    /** What a budget of alerts buys, as the report of the model in use tells. */
-    readFrontier() {
-      return trying(async () => {
-        const models = await ask("/v1/models");
-        const used = models.models.find((one) => one.version === models.in_use);
-        if (used?.papers.includes("report")) {
-          this.report = await ask(`/v1/models/${encodeURIComponent(used.version)}/report`);
-        }
-      });
-    },
+    /** What a budget of alerts buys, by what the policy was derived from. */
     get frontier() {
-      const part = this.report?.horizons?.["24h"] ?? this.report?.touch?.["24h"];
-      return Object.entries(part?.alerts?.model ?? {}).map(([budget, found]) => ({
-        budget,
-        warned: `${found.warned.value} of ${found.episodes}`,
-        lead: found.lead_median === null ? "–" : `${found.lead_median.toFixed(1)} h`,
-        precision: percent(found.precision),
-      }));
+      const shown = (name, { budget, policy, rule }) => {
+        const found = name === "policy" ? policy : rule;
+        return {
+          key: `${budget} ${name}`,
+          budget: name === "policy" ? percent(budget) : "",
+          by: say(name === "policy" ? "by_the_policy" : "by_the_rule_alone"),
+          warned: percent(found?.warned),
+          lead: hours(found?.lead_median_hours ?? null),
+          days: percent(found?.on_days),
+          precision: percent(found?.precision),
+        };
+      };
+      return (this.told?.frontier ?? []).flatMap((point) => [shown("policy", point), shown("rule", point)]);
     },
     get hasFrontier() {
       return this.frontier.length > 0;
@@ -250,7 +243,7 @@ function page() {
     },
     get previewNote() {
       const found = this.previewed;
-      return found ? `From ${when(found.begin)} to ${when(found.end)}, by what was kept of every account.` : "";
+      return found ? say("preview_span", { begin: when(found.begin), end: when(found.end) }) : "";
     },
     get loads() {
       if (!this.previewed) return [];
@@ -258,10 +251,10 @@ function page() {
       const line = (name, read) => ({ name, before: read(before) ?? 0, after: read(after) ?? 0 });
       const keys = (part) => [...new Set([...Object.keys(before[part]), ...Object.keys(after[part])])];
       return [
-        line("Accounts told of", (load) => load.accounts),
-        ...keys("changes").map((level) => line(`Raised to ${level}`, (load) => load.changes[level])),
-        ...keys("messages").map((shape) => line(`Messages, ${shape}`, (load) => load.messages[shape])),
-        line("Messages at critical or beyond", (load) => load.critical),
+        line(say("accounts_told_of"), (load) => load.accounts),
+        ...keys("changes").map((level) => line(say("raised_to", { level: word("level", level) }), (load) => load.changes[level])),
+        ...keys("messages").map((shape) => line(say("messages_of", { shape: word("shape", shape) }), (load) => load.messages[shape])),
+        line(say("messages_critical"), (load) => load.critical),
       ];
     },
 
@@ -271,8 +264,8 @@ function page() {
         this.hasAskedReceivers = true;
         this.receivers = told.receivers.map((one) => ({
           ...one,
-          openTitle: `Channels of ${one.receiver}`,
-          hears: HEARS[one.audience],
+          openTitle: say("channels_of", { receiver: one.receiver }),
+          hears: word("audience", one.audience),
         }));
       });
     },
@@ -282,7 +275,7 @@ function page() {
         const named = accounts.split(/[\s,]+/).filter(Boolean);
         const body = { audience, language, accounts: named };
         await ask(`/v1/receivers/${encodeURIComponent(receiver)}`, { method: "PUT", body });
-        this.note = `${receiver} is written.`;
+        this.note = say("is_written", { name: receiver });
         await this.readReceivers();
         await this.openReceiver(receiver);
       });
@@ -295,15 +288,16 @@ function page() {
       this.opened = await ask(`/v1/receivers/${encodeURIComponent(receiver)}`);
     },
     get openedName() {
-      return this.opened ? `Channels of ${this.opened.receiver.receiver}` : "";
+      return this.opened ? say("channels_of", { receiver: this.opened.receiver.receiver }) : "";
     },
     get openedChannels() {
       return (this.opened?.channels ?? []).map((one) => ({
         ...one,
+        statusText: word("channel_status", one.status),
         tone: one.status === "verified" ? "ok" : "warn",
         isWaiting: one.status !== "verified" && one.status !== "stopped",
         isRunning: one.status !== "stopped",
-        codeTitle: `Code sent to ${one.target}`,
+        codeTitle: say("code_sent_to", { target: one.target }),
       }));
     },
     addChannel() {
@@ -312,7 +306,7 @@ function page() {
         const body = { ...this.newChannel, rank: Number(this.newChannel.rank) };
         const told = await ask(`/v1/receivers/${encodeURIComponent(receiver)}/channels`, { body });
         this.newChannel.target = "";
-        this.secret = told.secret ? `Secret that its messages are signed with, shown this once: ${told.secret}` : "";
+        this.secret = told.secret ? say("secret_shown_once", { secret: told.secret }) : "";
         this.note = sent(told);
         await this.openReceiver(receiver);
       });
@@ -323,14 +317,14 @@ function page() {
     confirm(event) {
       const { channel } = event.target.dataset;
       return this.atChannel(channel, "confirm", { code: this.codes[channel] ?? "" }, (told) =>
-        told.done ? "The channel is verified." : "The code is not right: nothing was verified.",
+        told.done ? say("channel_verified") : say("code_not_right"),
       );
     },
     resend(event) {
       return this.atChannel(event.target.dataset.channel, "resend", undefined, sent);
     },
     stop(event) {
-      return this.atChannel(event.target.dataset.channel, "stop", undefined, () => "The channel is stopped.");
+      return this.atChannel(event.target.dataset.channel, "stop", undefined, () => say("channel_stopped"));
     },
     atChannel(channel, act, body, said) {
       return trying(async () => {

@@ -1,4 +1,6 @@
-/** Asking the service, with the reader's own key. */
+/** Asking the service, with the reader's own key and in the language of the page. */
+
+import { LANGUAGE, say } from "./words.js";
 
 const KEY = "forewarn.key";
 let wanted = null;
@@ -7,7 +9,7 @@ let wanted = null;
 export class Refused extends Error {
   constructor(status, problem) {
     const faults = (problem.errors ?? []).map((fault) => `${fault.pointer}: ${fault.detail}`);
-    super([problem.detail ?? `HTTP status ${status}`, ...faults].join("\n"));
+    super([problem.detail ?? say("http_status", { status }), ...faults].join("\n"));
     this.status = status;
     this.faults = faults;
   }
@@ -38,6 +40,7 @@ function resolvers() {
 function headersOf(body, more) {
   const key = sessionStorage.getItem(KEY);
   return {
+    "Accept-Language": LANGUAGE,
     ...(key ? { Authorization: `Bearer ${key}` } : {}),
     ...(body === undefined ? {} : { "Content-Type": "application/json" }),
     ...more,

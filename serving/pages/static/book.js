@@ -3,10 +3,12 @@
 import { ask, save, withQuery } from "./ask.js";
 import { line } from "./draw.js";
 import {
-  age, amount, brief, isBreached, isClosed, move, number, percent, short, tone, when, words,
+  age, amount, brief, few, isBreached, isClosed, move, number, percent, range, short, span, tone, when,
 } from "./format.js";
 import { settled, start, trying } from "./frame.js";
+import { fanOf } from "./fan.js";
 import { around, hangMap } from "./map.js";
+import { counted, say, word } from "./words.js";
 
 const PAGE = 50;
 /** Stands in the API's shocks for all assets at once. */
@@ -21,13 +23,15 @@ const HOUR = 3_600_000;
 const WEEK_HOURS = 168;
 /** Of a large book the map is not asked for more often than that. */
 const MAP_MS = 20_000;
+/** Forecasts of the book that are looked back on. */
+const FORECASTS = 60;
 const DESCENDING = ["collateral_value", "requirement", "expected_24h"];
 const GRAVITY = ["ok", "watch", "warn", "bad"];
 
 /** Return where the line is, and on which side of it the account may be liquidated. */
 function lineOf({ trigger_asset: asset, trigger_side: side, trigger_price: price }) {
   if (!side) return "";
-  return asset ? `${asset} ${side} ${amount(price)}` : "the whole market";
+  return asset ? `${asset} ${word("direction", side)} ${amount(price)}` : say("the_whole_market");
 }
 
 /** Return the cells of the map as dots, the gravest last. */
@@ -46,12 +50,12 @@ function dotsOf({ venues, cells }) {
 
 /** Return what the rule says, and what it is known to say next where that is worse. */
 function ruled({ verdict, next_verdict: next, requirement }, level) {
-  if (!verdict) return { verdict: "not judged yet", tone: "watch" };
-  if (isClosed(level, verdict, requirement)) return { verdict: "closed", tone: "" };
+  if (!verdict) return { verdict: say("not_judged_yet"), tone: "watch" };
+  if (isClosed(level, verdict, requirement)) return { verdict: say("closed"), tone: "" };
   if (isBreached(next) && !isBreached(verdict)) {
-    return { verdict: `${words(verdict)}, then ${words(next)}`, tone: "bad" };
+    return { verdict: say("verdict_then", { verdict: word("verdict", verdict), next: word("verdict", next) }), tone: "bad" };
   }
-  return { verdict: words(verdict), tone: tone(verdict) };
+  return { verdict: word("verdict", verdict), tone: tone(verdict) };
 }
 
 /** Return an account of the list as it is shown. */
@@ -66,7 +70,7 @@ function shown(found, drawn) {
     distance: percent(told.distance),
     trigger: lineOf(told),
     ...ruled(told, found.level),
-    level: found.level === "none" ? "" : (found.level ?? ""),
+    level: found.level && found.level !== "none" ? word("level", found.level) : "",
     levelTone: tone(found.level),
     ratio: amount(told.ratio),
     required: short(told.requirement),
@@ -76,17 +80,17 @@ function shown(found, drawn) {
     at: told.at ? brief(told.at) : "",
     judged: when(told.at),
     line: drawn?.path ?? "",
-    lineTitle: drawn?.title ?? "no past kept",
+    lineTitle: drawn?.title ?? say("no_past_kept"),
   };
 }
 
 /** Return the picture of a past. */
 function picture(past) {
   const values = past.expected_24h;
-  if (values.length < 2) return { path: "", title: "no past kept" };
+  if (values.length < 2) return { path: "", title: say("no_past_kept") };
   const top = Math.max(0.02, ...values.map((value) => value ?? 0));
   const [first, last] = [values[0], values.at(-1)];
-  const title = `from ${percent(first)} to ${percent(last)}, at most ${percent(top)}`;
+  const title = say("from_to_at_most", { first: percent(first), last: percent(last), top: percent(top) });
   return { path: line(values, { ...BOX, top }), title };
 }
 
@@ -103,6 +107,7 @@ function page() {
     map: null,
     mapAt: 0,
     pointed: null,
+    history: null,
     course: null,
     courseHorizon: "24h",
     holders: "owners",
@@ -129,13 +134,14 @@ function page() {
       return this.isLoaded && this.rows.length === 0;
     },
     get shown() {
-      return this.isLoaded ? `${this.rows.length} shown${this.next ? ", more to come" : ""}` : "Loading…";
+      if (!this.isLoaded) return say("loading");
+      return say(this.next ? "shown_and_more" : "shown", { count: this.rows.length });
     },
     get summary() {
       if (!this.book) return "";
       const silent = this.book.unjudged_count;
-      const rest = silent ? `, ${silent} more that cannot be judged` : "";
-      return `${this.book.accounts} accounts${rest}; added up as of ${when(this.book.as_of)}`;
+      const told = { accounts: counted("account", this.book.accounts), silent, when: when(this.book.as_of) };
+      return silent ? say("book_summary_silent", told) : say("book_summary", told);
     },
 
     /** Ask for the first accounts again; what is asked meanwhile replaces it. */
@@ -203,7 +209,7 @@ function page() {
       return this.hoursAgo > 0;
     },
     get asOfText() {
-      return this.isPast ? `${when(this.asOf)}, ${age(this.hoursAgo * 3600)} before` : "now";
+      return this.isPast ? say("looked_back", { when: when(this.asOf), age: age(this.hoursAgo * 3600) }) : say("as_of_now");
     },
     get timePlace() {
       return WEEK_HOURS - this.hoursAgo;
@@ -226,8 +232,8 @@ function page() {
       return { [this.order]: DESCENDING.includes(this.order) ? "descending" : "ascending" };
     },
     get listTitle() {
-      const first = this.order === "rank" ? "riskiest first" : `by ${words(this.order)}`;
-      return `Accounts, ${first}${this.isPast ? `, as of ${when(this.asOf)}` : ""}`;
+      const told = { order: word("order", this.order), when: when(this.asOf) };
+      return this.isPast ? say("accounts_ordered_past", told) : say("accounts_ordered", told);
     },
 
     /** Ask where the accounts stand, and draw them. */
@@ -269,26 +275,27 @@ function page() {
     get mapNote() {
       const dot = this.pointed;
       if (dot) {
-        const whom = dot.account ?? `${dot.accounts} accounts`;
-        const each = dot.accounts > 1 ? " each" : "";
-        const level = dot.level && dot.level !== "none" ? `, ${dot.level}` : "";
-        return `${whom}, ${dot.venue}: ${percent(dot.distance)} to the line, ${short(dot.value)} of collateral${each}${level}`;
+        const whom = dot.account ?? counted("account", dot.accounts);
+        const level = dot.level && dot.level !== "none" ? `, ${word("level", dot.level)}` : "";
+        const told = { whom, venue: dot.venue, distance: percent(dot.distance), value: short(dot.value) };
+        return `${say(dot.accounts > 1 ? "dot_of_many" : "dot_of_one", told)}${level}`;
       }
-      if (!this.map) return "Looking…";
-      const rest = this.map.unplaced ? `; ${this.map.unplaced} without a line or collateral are not drawn` : "";
-      return `${this.map.accounts} accounts${rest}. Point at a dot to read it, press it to list it.`;
+      if (!this.map) return say("looking");
+      const { unplaced } = this.map;
+      const told = { accounts: counted("account", this.map.accounts), unplaced };
+      return unplaced ? say("map_note_unplaced", told) : say("map_note", told);
     },
     get mapTitle() {
-      const near = (this.map?.by_venue ?? []).map((one) => `${one.near} of ${one.accounts} at ${one.venue}`);
-      return `Accounts by distance to the line and collateral; within a tenth of the price: ${near.join(", ")}`;
+      const near = (this.map?.by_venue ?? []).map((one) => say("near_at", one));
+      return say("map_title", { near: near.join(", ") });
     },
     get held() {
       return (this.map?.[this.holders] ?? []).map((one) => ({
         key: `${one.venue} ${one.name}`,
-        name: one.name ?? "no owner known",
+        name: one.name ?? say("no_owner_known"),
         venue: this.holders === "by_venue" ? "" : one.venue,
         accounts: one.accounts,
-        nearText: one.near ? `, ${one.near} near` : "",
+        nearText: one.near ? say("and_near", one) : "",
         value: short(one.collateral_value),
         share: percent(one.share),
       }));
@@ -300,6 +307,15 @@ function page() {
         const { venue } = this.filters;
         this.course = await ask(withQuery("/v1/book/course", { venue, horizon: this.courseHorizon }));
       });
+    },
+    /** Ask what forecasts of the whole book said, and what came true. */
+    recall() {
+      return trying(async () => {
+        this.history = await ask(withQuery("/v1/book/risk/history", { limit: FORECASTS }));
+      });
+    },
+    get fan() {
+      return fanOf(this.history);
     },
     get hasCourse() {
       return (this.course?.at.length ?? 0) > 1;
@@ -327,27 +343,27 @@ function page() {
       return this.hasCourse ? when(this.course.at.at(-1)) : "";
     },
     get courseMost() {
-      return amount(this.courseTop.toPrecision(3));
+      return few(this.courseTop);
     },
     /** The newest moment whose horizon has passed, and the newest of all. */
     get courseNote() {
-      if (!this.hasCourse) return "The watch has not yet said it twice.";
+      if (!this.hasCourse) return say("course_not_yet");
       const { at, expected, liquidated } = this.course;
-      const few = (value) => amount(value.toPrecision(3));
       const told = liquidated.findLastIndex((count) => count !== null);
-      const now = `Now ${few(expected.at(-1))} are expected within ${this.courseHorizon}.`;
-      if (told < 0) return `${now} No horizon has passed yet.`;
-      return `${now} Of ${few(expected[told])} expected at ${when(at[told])}, ${liquidated[told]} came.`;
+      const now = say("course_now", { expected: few(expected.at(-1)), horizon: span(this.courseHorizon) });
+      if (told < 0) return `${now} ${say("course_none_passed")}`;
+      return `${now} ${say("course_came", { expected: few(expected[told]), when: when(at[told]), came: liquidated[told] })}`;
     },
     get courseTitle() {
-      return `Liquidations within ${this.courseHorizon}, expected and come, from ${this.courseFrom} to ${this.courseTo}. ${this.courseNote}`;
+      const told = { horizon: span(this.courseHorizon), from: this.courseFrom, to: this.courseTo };
+      return `${say("course_title", told)} ${this.courseNote}`;
     },
 
     async refresh() {
       if (this.isPast) return;
       await this.load(Math.min(Math.max(this.rows.length, PAGE), 1000));
       const isSmall = (this.map?.accounts ?? 0) < 5000;
-      if (isSmall || Date.now() - this.mapAt > MAP_MS) await Promise.all([this.place(), this.trackCourse()]);
+      if (isSmall || Date.now() - this.mapAt > MAP_MS) await Promise.all([this.place(), this.trackCourse(), this.recall()]);
       await this.add();
     },
 
@@ -376,16 +392,16 @@ function page() {
 
     get expected() {
       return (this.book?.expected ?? []).map((one) => ({
-        horizon: one.horizon,
-        expected: amount(one.expected.toPrecision(3)),
-        unattended: amount(one.unattended.toPrecision(3)),
+        horizon: span(one.horizon),
+        expected: few(one.expected),
+        unattended: few(one.unattended),
       }));
     },
     get expectedNote() {
       const at = this.book?.oldest_forecast_at;
       const without = this.book?.without_forecast;
-      const rest = without ? `; ${without} without a forecast` : "";
-      return at ? `Accounts, by forecasts made since ${when(at)}${rest}.` : "No forecast is kept yet.";
+      if (!at) return say("no_forecast_kept");
+      return say(without ? "expected_note_without" : "expected_note", { when: when(at), without });
     },
     get bands() {
       const most = Math.max(1, ...(this.book?.bands ?? []).map((one) => one.accounts));
@@ -403,7 +419,7 @@ function page() {
 
     get shockAssets() {
       const moved = unique((this.book?.shocks ?? []).map((one) => one.asset));
-      return moved.map((asset) => ({ asset, name: asset === EVERY ? "every asset" : asset }));
+      return moved.map((asset) => ({ asset, name: asset === EVERY ? say("every_asset") : asset }));
     },
     get ladder() {
       const own = (this.book?.shocks ?? []).filter((one) => one.asset === this.shockAsset);
@@ -468,8 +484,8 @@ function accountsOf(step) {
 }
 
 function bandOf(one) {
-  if (one.least == null) return "no forecast";
-  return `${percent(one.least)} to ${percent(one.most)}`;
+  if (one.least == null) return say("no_forecast");
+  return range(percent(one.least), percent(one.most));
 }
 
 start(page);

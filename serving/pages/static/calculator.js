@@ -1,5 +1,7 @@
 /** A form for any rulebook: every figure of a request as a field, and what else the rulebook reads. */
 
+import { say, word } from "./words.js";
+
 const KINDS = ["collateral", "debt", "position"];
 
 /** Return a request of its own; what Alpine watches cannot be cloned otherwise. */
@@ -17,7 +19,7 @@ function pointed(text, decimals) {
 function unpointed(text, decimals) {
   const [whole, rest = ""] = String(text).split(".");
   if (!/^\d+$/.test(whole) || !/^\d*$/.test(rest) || rest.length > decimals) {
-    throw new Error(`a price with at most ${decimals} digits after the point is needed, not ${text}`);
+    throw new Error(say("price_with_decimals", { decimals, text }));
   }
   return String(BigInt(whole + rest.padEnd(decimals, "0")));
 }
@@ -53,14 +55,14 @@ export function formOf(body, book) {
     market: account.market,
   };
   const groups = [
-    ["Prices, quote units", Object.entries(market.prices ?? {}).map(([asset, price]) =>
+    [say("prices_in_quote"), Object.entries(market.prices ?? {}).map(([asset, price]) =>
       field(["market", "prices", asset, "value"], asset, pointed(price.value, price.decimals), { isPrice: true }))],
-    ["What the account holds, smallest units or contracts", (account.legs ?? []).flatMap((leg, at) =>
+    [say("holdings_in_units"), (account.legs ?? []).flatMap((leg, at) =>
       Object.entries(leg).filter(([name]) => name !== "kind" && name !== "asset").map(([name, value]) =>
-        field(["account", "legs", at, name], `${leg.asset}, ${leg.kind}: ${name}`, value)))],
-    ["State of the market", described(market.state, book?.state ?? {}, ["market", "state"], about)],
-    ["Options of the account", described(account.options, book?.options ?? {}, ["account", "options"], about)],
-    ["Terms stated with the account", typeof account.terms === "object" ? leaves(account.terms, ["account", "terms"]) : []],
+        field(["account", "legs", at, name], `${leg.asset}, ${word("leg", leg.kind)}: ${name}`, value)))],
+    [say("state_of_the_market"), described(market.state, book?.state ?? {}, ["market", "state"], about)],
+    [say("options_of_the_account"), described(account.options, book?.options ?? {}, ["account", "options"], about)],
+    [say("terms_with_the_account"), typeof account.terms === "object" ? leaves(account.terms, ["account", "terms"]) : []],
   ];
   return groups.filter(([, fields]) => fields.length).map(([title, fields]) => ({ title, fields }));
 }

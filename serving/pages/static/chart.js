@@ -1,6 +1,7 @@
 /** The price of one asset with the trigger, the alerts and what the owner did. */
 
 import { colour } from "./frame.js";
+import { say } from "./words.js";
 
 const GRAVITY = ["ok", "watch", "warn", "bad"];
 const TONES = { bad: "bad", warn: "warn", watch: "watch", ok: "ok" };
@@ -24,23 +25,30 @@ function bars() {
   return { upColor: up, downColor: down, wickUpColor: up, wickDownColor: down, borderVisible: false };
 }
 
-/** Candles between marks that stand so near to each other that they would overlap, of so many. */
-const APART = 24;
+/** Pixels that the longest name of a mark takes. */
+const NAME_PX = 90;
 
-/** Return marks as the library wants them: what happened within a few candles is one mark. */
-function markers(happened, times) {
-  const groups = new Map();
-  const step = Math.max(1, Math.round(times.length / APART));
-  for (const one of happened) {
-    const place = times.findLastIndex((opens) => opens <= seconds(one.at));
-    if (place < 0) continue;
-    const key = `${Math.floor(place / step)} ${one.isAlert}`;
-    groups.set(key, [...(groups.get(key) ?? []), { ...one, place }]);
+/** Return marks as the library wants them: those whose names would overlap are one mark. */
+function markers(happened, times, width) {
+  const step = Math.ceil((times.length * NAME_PX) / Math.max(width, NAME_PX));
+  const placed = happened.map((one) => ({ ...one, place: times.findLastIndex((opens) => opens <= seconds(one.at)) }));
+  placed.sort((a, b) => a.place - b.place);
+  const groups = [];
+  for (const isAlert of [true, false]) {
+    let begun = -Infinity;
+    for (const one of placed.filter((each) => each.place >= 0 && each.isAlert === isAlert)) {
+      if (one.place - begun >= step) {
+        begun = one.place;
+        groups.push([]);
+      }
+      groups.at(-1).push(one);
+    }
   }
-  return [...groups.values()].map((group) => {
+  return groups.map((group) => {
+    const first = group[0].place;
     const gravest = group.reduce((most, one) => (GRAVITY.indexOf(one.tone) > GRAVITY.indexOf(most.tone) ? one : most));
     return {
-      time: times[gravest.place],
+      time: times[first],
       position: gravest.isAlert ? "aboveBar" : "belowBar",
       shape: gravest.isAlert ? "arrowDown" : "circle",
       color: colour(TONES[gravest.tone] ?? "soft"),
@@ -69,9 +77,9 @@ export function hang(element) {
     );
     lines.forEach((one) => series.removePriceLine(one));
     lines = triggers.map((price) =>
-      series.createPriceLine({ price, color: colour("bad"), lineWidth: 2, lineStyle: 2, title: "trigger" }),
+      series.createPriceLine({ price, color: colour("bad"), lineWidth: 2, lineStyle: 2, title: say("trigger") }),
     );
-    marks.setMarkers(markers(happened, times).sort((a, b) => a.time - b.time));
+    marks.setMarkers(markers(happened, times, element.clientWidth).sort((a, b) => a.time - b.time));
     chart.timeScale().fitContent();
     return times.length > 0;
   };

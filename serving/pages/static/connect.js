@@ -1,8 +1,9 @@
 /** What is followed on chains and exchanges, how it stands, and the form that adds to it. */
 
 import { ask, Refused } from "./ask.js";
-import { age, when } from "./format.js";
+import { age, milliseconds, when } from "./format.js";
 import { start, tell, trying } from "./frame.js";
+import { say, spaced, word } from "./words.js";
 
 const TONES = { live: "ok", degraded: "warn", failing: "bad" };
 const ADDRESSED = new Set(["hyperliquid", "dydx"]);
@@ -76,8 +77,8 @@ function page() {
 
     get venues() {
       return [
-        ...this.onChains.map((name) => ({ name, label: `${name}, on a chain` })),
-        ...this.onExchanges.map((name) => ({ name, label: `${name}, an exchange` })),
+        ...this.onChains.map((name) => ({ name, label: say("on_a_chain", { name }) })),
+        ...this.onExchanges.map((name) => ({ name, label: say("an_exchange", { name }) })),
       ];
     },
     get isChain() {
@@ -117,7 +118,7 @@ function page() {
         for (const part of SECRETS) this[part] = "";
         this.addresses = "";
         this.picked = told.connection;
-        tell(`${told.connection} is written`);
+        tell(say("is_written", { name: told.connection }));
         await this.load();
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
@@ -128,7 +129,7 @@ function page() {
       return trying(async () => {
         const path = `/v1/connections/${encodeURIComponent(this.picked)}`;
         await ask(path, { method: "DELETE", headers: { "Idempotency-Key": crypto.randomUUID() } });
-        tell(`${this.picked} is ended`);
+        tell(say("is_ended", { name: this.picked }));
         this.picked = "";
         await this.load();
       });
@@ -138,16 +139,17 @@ function page() {
       return !this.mayNotAdminister && this.listed.length === 0;
     },
     get summary() {
-      return this.listed.length ? `${this.listed.length} followed` : "";
+      return this.listed.length ? say("are_followed", { count: this.listed.length }) : "";
     },
     get rows() {
       return this.listed.map((row) => ({
         ...row,
         where: [row.venue, row.market, row.chain].filter(Boolean).join(" "),
+        state: word("connection", row.state),
         tone: TONES[row.state] ?? "watch",
         age: this.ageOf(row),
         block: row.block?.number ?? "–",
-        label: `Show ${row.name}`,
+        label: say("show_name", { name: row.name }),
       }));
     },
     /** How old what was read last is: that of its block, or of the reading of an exchange. */
@@ -159,17 +161,19 @@ function page() {
       return this.listed.find((row) => row.name === this.picked);
     },
     get state() {
-      return this.chosen?.state ?? "";
+      return this.chosen ? word("connection", this.chosen.state) : "";
     },
     get tone() {
-      return TONES[this.state] ?? "watch";
+      return TONES[this.chosen?.state] ?? "watch";
     },
     get standing() {
       const row = this.chosen;
       if (!row) return "";
-      if (!row.noted_at) return "nobody has read it yet";
-      const heads = this.detail?.heads ? `; new heads are ${this.detail.heads}` : "";
-      return `looked at ${when(row.noted_at)}, ${age(Math.max(0, (this.now - Date.parse(row.noted_at)) / 1000))} ago${heads}`;
+      if (!row.noted_at) return say("nobody_read_it");
+      const heads = this.detail?.heads;
+      const ago = age(Math.max(0, (this.now - Date.parse(row.noted_at)) / 1000));
+      const told = { when: when(row.noted_at), ago, heads: heads ? word("heads", heads) : "" };
+      return say(heads ? "looked_at_with_heads" : "looked_at", told);
     },
     get reasons() {
       return this.chosen?.reasons ?? [];
@@ -181,13 +185,13 @@ function page() {
         ...row,
         head: row.head ?? "–",
         lag: row.head === null ? "–" : foremost - row.head,
-        seconds: row.seconds === null ? "–" : `${Math.round(row.seconds * 1000)} ms`,
+        seconds: row.seconds === null ? "–" : milliseconds(Math.round(row.seconds * 1000)),
         error: row.error ?? "",
       }));
     },
     get unmapped() {
       const names = this.detail?.unmapped ?? [];
-      return names.length ? `No symbol of an exchange is on record for ${names.join(", ")}: no forecast unless their candles are pushed.` : "";
+      return names.length ? say("no_symbol_for", { assets: names.join(", ") }) : "";
     },
     get mismatches() {
       return (this.detail?.mismatches ?? []).flatMap((row) =>
@@ -213,7 +217,8 @@ function page() {
     },
     /** Accounts that the rules refuse: what is shown of them is their exchange's alone. */
     get refusals() {
-      return (this.detail?.accounts ?? []).filter((row) => row.refused);
+      const refused = (this.detail?.accounts ?? []).filter((row) => row.refused);
+      return refused.map((row) => ({ ...row, text: say("rules_do_not_judge", { why: row.refused }) }));
     },
     get figures() {
       return (this.detail?.accounts ?? []).flatMap((row) =>
@@ -221,7 +226,7 @@ function page() {
           key: `${row.account} ${part.figure} ${part.instrument} ${part.side}`,
           account: row.account,
           href: `/desk/accounts/${encodeURIComponent(row.account)}`,
-          figure: part.figure.replaceAll("_", " "),
+          figure: spaced(part.figure),
           about: [part.instrument, part.side].filter(Boolean).join(" "),
           ours: part.ours ?? "–",
           theirs: part.theirs ?? "–",

@@ -1,51 +1,31 @@
 /** Alerts as people read them: one row per episode, with its course, why it is on and until when. */
 
-import { LEVELS, brief, percent, tone, when, words } from "./format.js";
+import { LEVELS, amount, brief, percent, span, tone, when } from "./format.js";
+import { say, word } from "./words.js";
 
 const HEIGHT = 20;
 const WIDTH = 96;
-const SPAN = /^(\d+)\s*(s|m|h|d)$/;
-const UNITS = { s: "seconds", m: "minutes", h: "hours", d: "days" };
-const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 };
-const DOUBTS = {
-  price_stale: "a price it is judged on is stale",
-  price_disputed: "a price it is judged on is disputed",
-  price_off_candles: "a price it is judged on is far off its candles",
-  rule_mismatch: "its venue judges it otherwise",
-  account_stale: "what it holds was not read for long",
-};
-const BOOK = { lar: "LaR of the book", bad_debt: "bad debt of the book", reproduction: "the reproduction number of the book" };
-
+const SHARES = new Set(["expected", "unattended", "buffer", "next_buffer", "buffer_without_forecast"]);
+/** Signals that have a sentence of their own. */
+const KNOWN = new Set([...SHARES, "sigmas", "verdict", "next_verdict", "accrual", "liquidation", "doubt"]);
 /** Return a share told as text in per cent. */
 const share = (text) => percent(Number(text));
 
+/** Return what was found and its limit in the units of a signal. */
+function figures(signal, { found, limit }) {
+  if (SHARES.has(signal)) return { found: share(found), limit: share(limit) };
+  if (signal === "verdict" || signal === "next_verdict") return { found: word("verdict", found) };
+  if (signal === "accrual" || signal === "liquidation") return { found: when(found) };
+  if (signal === "doubt") return { found: word("doubt", found) };
+  return { found: amount(found), limit: amount(limit) };
+}
+
 /** Return one cause in a sentence. */
-function cause({ signal, horizon, found, limit }) {
-  switch (signal) {
-    case "expected":
-      return `${share(found)} within ${horizon} as owners act (told from ${share(limit)})`;
-    case "unattended":
-      return `${share(found)} within ${horizon} if nobody acts (told from ${share(limit)})`;
-    case "sigmas":
-      return `the line is ${found} usual daily moves away (told from ${limit})`;
-    case "buffer":
-    case "buffer_without_forecast":
-      return `the price may move ${share(found)} to the line (told from ${share(limit)})`;
-    case "next_buffer":
-      return `the next price may move ${share(found)} to the line (told from ${share(limit)})`;
-    case "verdict":
-      return `the rules say ${words(found)}`;
-    case "next_verdict":
-      return `at the next price the rules say ${words(found)}`;
-    case "accrual":
-      return `interest alone reaches the line ${when(found)}`;
-    case "liquidation":
-      return `liquidated ${when(found)}`;
-    case "doubt":
-      return DOUBTS[found] ?? words(found);
-    default:
-      return `${BOOK[signal] ?? words(signal)}${horizon ? ` within ${horizon}` : ""} is ${found} (told from ${limit})`;
-  }
+function cause({ signal, horizon, ...told }) {
+  const shown = { ...figures(signal, told), horizon: horizon ? span(horizon) : "" };
+  if (KNOWN.has(signal)) return say(`because_${signal}`, shown);
+  const named = horizon ? say("signal_within", { signal: word("signal", signal), ...shown }) : word("signal", signal);
+  return say("because_other", { ...shown, signal: named });
 }
 
 /** Return why a level is on: the causes of the gravest level that has any. */
@@ -55,21 +35,14 @@ export function why(causes) {
   return [...new Set(own.map(cause))].join("; ");
 }
 
-/** Return a length of time of the policy in words. */
-export function spanInWords(text) {
-  const [, count, unit] = SPAN.exec(text) ?? [];
-  if (!count) return text;
-  return `${count} ${Number(count) === 1 ? UNITS[unit].slice(0, -1) : UNITS[unit]}`;
-}
-
 /** Return until when a level stays at least, once nothing holds it any more. */
 export function until(level, policy) {
   const { dwell, triggers = [] } = policy?.[level] ?? {};
   if (!dwell) return "";
   const within = triggers.find((one) => one.signal === "liquidation")?.within;
-  if (within) return `for ${spanInWords(within)} after it`;
-  if (/^0/.test(dwell)) return "until nothing holds it";
-  return `until nothing has held it for ${spanInWords(dwell)}`;
+  if (within) return say("stays_after", { span: span(within) });
+  if (/^0/.test(dwell)) return say("stays_while");
+  return say("stays_until", { span: span(dwell) });
 }
 
 /**
@@ -97,14 +70,14 @@ function episode(key, own, isAnyoneTold) {
     account: first.account,
     href: `/desk/accounts/${encodeURIComponent(first.account)}`,
     changed: brief(last.at),
-    level: last.level === "none" ? "over" : words(last.level),
+    level: last.level === "none" ? say("over") : word("level", last.level),
     tone: last.level === "none" ? "" : tone(last.level),
-    peak: words(peak),
+    peak: word("level", peak),
     peakTone: tone(peak),
     why: raising ? why(raising.causes) : "",
     chance: percent(last.probability),
-    words: own.filter((one) => one.kind !== "repeated").map((one) => `${brief(one.at)} ${words(one.level)}`).join(" → "),
-    told: counts.map(([status, some]) => `${some.length} ${status}`).join(", ") || (isAnyoneTold ? untold(last.route) : "nobody: no message was ever made"),
+    words: own.filter((one) => one.kind !== "repeated").map((one) => `${brief(one.at)} ${word("level", one.level)}`).join(" → "),
+    told: counts.map(([status, some]) => `${some.length} ${word("delivery", status)}`).join(", ") || (isAnyoneTold ? untold(last.route) : say("told_nobody_ever")),
     line: course(own),
     changes: own.length,
   };
@@ -131,5 +104,5 @@ function course(own) {
 
 /** Return why no message names a change. */
 function untold(route) {
-  return { silent: "nobody", digest: "waits for a digest" }[route] ?? "waiting, or counted in an aggregate";
+  return { silent: say("told_nobody"), digest: say("told_by_digest") }[route] ?? say("told_later");
 }

@@ -2,6 +2,7 @@
 
 import { ask, asked, giveKey } from "./ask.js";
 import { when } from "./format.js";
+import { say, word } from "./words.js";
 
 const POLL_MS = 2500;
 const THEME = "forewarn.theme";
@@ -75,16 +76,16 @@ function frame() {
       return this.lacks("admin");
     },
     get writeTitle() {
-      return this.mayNotWrite ? "needs a key with the scope write" : "";
+      return this.mayNotWrite ? needsScope("write") : "";
     },
     get administerTitle() {
-      return this.mayNotAdminister ? "needs a key with the scope admin" : "";
+      return this.mayNotAdminister ? needsScope("admin") : "";
     },
     forgetFault() {
       this.fault = "";
     },
     get themeLabel() {
-      return this.theme === "dark" ? "Light" : "Dark";
+      return this.theme === "dark" ? say("light") : say("dark");
     },
 
     /** Ask whether anything is new, and let the page ask again for what it shows. */
@@ -101,7 +102,7 @@ function frame() {
         this.show(await answer.json());
         if (!first) dispatchEvent(new CustomEvent("news"));
       } catch (error) {
-        this.silence = `The service does not answer: ${error.message}`;
+        this.silence = say("does_not_answer", { error: error.message });
       }
     },
 
@@ -111,7 +112,14 @@ function frame() {
       this.scopes = pulse.scopes;
       this.clock = when(pulse.as_of);
       this.doubts = Object.values(pulse.doubts).map((doubt) => doubt.text);
-      this.reasons = pulse.reasons.length || pulse.status === "ready" ? pulse.reasons : [pulse.status];
+      this.reasons = pulse.reasons.length || pulse.status === "ready" ? pulse.reasons : [word("readiness", pulse.status)];
+    },
+
+    /** Ask for the page in another language; the service keeps the choice. */
+    speak(event) {
+      const place = new URL(location.href);
+      place.searchParams.set("lang", event.target.value);
+      location.assign(place);
     },
 
     turn() {
@@ -127,6 +135,11 @@ function frame() {
       this.token = "";
     },
   };
+}
+
+/** Return what a key lacks that may not do something. */
+export function needsScope(scope) {
+  return say("needs_scope", { scope });
 }
 
 /** Say something to the reader, by eye and by ear. */

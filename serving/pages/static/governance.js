@@ -2,7 +2,8 @@
 
 import { ask, save } from "./ask.js";
 import { when } from "./format.js";
-import { start, tell, trying } from "./frame.js";
+import { needsScope, start, tell, trying } from "./frame.js";
+import { counted, say, spaced, word } from "./words.js";
 
 const TONES = { active: "ok", rejected: "bad", cancelled: "bad", expired: "bad", rolled_back: "warn", superseded: "warn" };
 const SCOPES = { propose: "propose", simulate: "propose", cancel: "propose", rollback: "propose", approve: "approve", reject: "approve", schedule: "activate", activate: "activate" };
@@ -49,22 +50,24 @@ function page() {
       return this.listed.length === 0;
     },
     get summary() {
-      return this.listed.length ? `${this.listed.length} proposals` : "";
+      return this.listed.length ? counted("proposal", this.listed.length) : "";
     },
     get proposals() {
-      return this.listed.map((row) => ({ ...row, tone: TONES[row.state] ?? "watch", label: `Show ${row.title}` }));
+      return this.listed.map((row) => ({
+        ...row, state: word("proposal", row.state), tone: TONES[row.state] ?? "watch", label: say("show_name", { name: row.title }),
+      }));
     },
     get title() {
       return this.chosen?.title ?? "";
     },
     get state() {
-      return this.chosen?.state ?? "";
+      return this.chosen ? word("proposal", this.chosen.state) : "";
     },
     get tone() {
-      return TONES[this.state] ?? "watch";
+      return TONES[this.chosen?.state] ?? "watch";
     },
     get who() {
-      return this.chosen ? `proposed by ${this.chosen.proposer} at ${when(this.chosen.created_at)}` : "";
+      return this.chosen ? say("proposed_by", { who: this.chosen.proposer, when: when(this.chosen.created_at) }) : "";
     },
     get reason() {
       return this.chosen?.reason ?? "";
@@ -74,28 +77,29 @@ function page() {
       return (this.chosen?.changes ?? []).map((row, place) => ({
         name: [row.venue, row.market, row.asset, row.parameter].filter(Boolean).join(" "),
         before: typeof done[place]?.value === "string" ? done[place].value : "–",
-        to: typeof row.to === "string" ? row.to : "table",
+        to: typeof row.to === "string" ? row.to : say("a_table"),
       }));
     },
     get previews() {
       const rows = [];
       const then = this.chosen?.simulation;
-      if (then) rows.push(this.row(`then, ${when(then.as_of)}`, then));
-      if (this.now) rows.push(this.row(`now, ${when(this.now.as_of)}`, this.now));
+      if (then) rows.push(this.row(say("preview_then", { when: when(then.as_of) }), then));
+      if (this.now) rows.push(this.row(say("preview_of_now", { when: when(this.now.as_of) }), this.now));
       return rows;
     },
     row(moment, told) {
-      return { when: moment, count: told.newly_count, debt: told.newly_debt, gate: told.passes ? "passes" : told.reasons.join("; ") };
+      return { when: moment, count: told.newly_count, debt: told.newly_debt, gate: told.passes ? say("passes") : told.reasons.join("; ") };
     },
     get approvals() {
       if (!this.chosen) return "";
-      const given = this.chosen.approvals.map((one) => `${one.actor} at ${when(one.at)}`).join(", ");
-      return `${this.chosen.approvals.length} of ${this.chosen.approvals_needed} approvals${given ? `: ${given}` : ""}`;
+      const given = this.chosen.approvals.map((one) => say("actor_at", { who: one.actor, when: when(one.at) })).join(", ");
+      const told = say("approvals_of", { some: this.chosen.approvals.length, all: this.chosen.approvals_needed });
+      return given ? `${told}: ${given}` : told;
     },
     get due() {
       const begin = this.chosen?.not_before;
       const end = this.chosen?.expires_at;
-      return [begin && `may be activated from ${when(begin)}`, end && `expires at ${when(end)}`].filter(Boolean).join("; ");
+      return [begin && say("may_be_activated_from", { when: when(begin) }), end && say("expires_at", { when: when(end) })].filter(Boolean).join("; ");
     },
     get acts() {
       return (this.chosen?.allowed ?? [])
@@ -104,9 +108,9 @@ function page() {
         .map((verb) => ({
           verb,
           id: `act-${verb}`,
-          label: verb[0].toUpperCase() + verb.slice(1),
+          label: word("verb", verb),
           disabled: this.lacks(SCOPES[verb]),
-          title: this.lacks(SCOPES[verb]) ? `needs a key with the scope ${SCOPES[verb]}` : "",
+          title: this.lacks(SCOPES[verb]) ? needsScope(SCOPES[verb]) : "",
         }));
     },
     perform(event) {
@@ -116,9 +120,9 @@ function page() {
         const headers = { "If-Match": String(this.chosen.version), "Idempotency-Key": crypto.randomUUID() };
         let body;
         if (verb === "approve") body = { binding: this.chosen.binding };
-        else if (REASONED.has(verb)) body = { reason: this.why.trim() || "no reason was given" };
+        else if (REASONED.has(verb)) body = { reason: this.why.trim() || say("no_reason_given") };
         const told = await ask(path, { method: "POST", body, headers });
-        tell(`${told.title} is ${told.state}`);
+        tell(say("is_in_state", { name: told.title, state: word("proposal", told.state) }));
         this.why = "";
         await this.load();
         this.picked = told.id;
@@ -135,16 +139,25 @@ function page() {
       return this.breakers.length === 0;
     },
     get breakerRows() {
-      return this.breakers.map((row) => ({ ...row, tone: row.position === "closed" ? "ok" : "bad", effects: row.effects.join(", ") }));
+      return this.breakers.map((row) => ({
+        ...row,
+        position: word("position", row.position),
+        signal: spaced(row.signal),
+        tone: row.position === "closed" ? "ok" : "bad",
+        effects: row.effects.map((one) => word("effect", one)).join(", "),
+      }));
     },
     get entries() {
-      return this.lines.map((row) => ({ number: row.number, when: when(row.entry.time), actor: row.entry.actor, action: row.entry.action, subject: row.entry.subject }));
+      return this.lines.map((row) => ({ number: row.number, when: when(row.entry.time), actor: row.entry.actor, action: spaced(row.entry.action), subject: row.entry.subject }));
     },
     verify() {
       return trying(async () => {
         const told = await ask("/v1/log/verify");
-        const bad = told.is_whole ? `${told.entries} entries fit together` : `first bad entry ${told.first_bad}: ${told.reason}`;
-        this.verified = told.caution ? `${bad}; cannot tell: ${told.caution}` : `${bad}; ${told.heads} heads vouch for all of them`;
+        const found = told.is_whole
+          ? say("entries_fit", { entries: told.entries })
+          : say("first_bad_entry", { number: told.first_bad, why: told.reason });
+        const rest = told.caution ? say("cannot_tell", { why: told.caution }) : say("heads_vouch", { heads: told.heads });
+        this.verified = `${found}; ${rest}`;
       });
     },
     exportLog() {

@@ -1,5 +1,6 @@
 /** The map of a book: a dot for every account, or for several that stand at one place. */
 
+import { percent, short } from "./format.js";
 import { colour } from "./frame.js";
 
 const EDGE = { left: 8, right: 8, top: 8, bottom: 18 };
@@ -63,7 +64,7 @@ export function hangMap(canvas) {
       pen.moveTo(x, EDGE.top);
       pen.lineTo(x, EDGE.top + height);
       pen.stroke();
-      const text = `${100 * mark} %`;
+      const text = percent(mark);
       pen.textAlign = mark === 0 ? "left" : mark === 1 ? "right" : "center";
       const wide = pen.measureText(text).width;
       const begins = mark === 0 ? x : mark === 1 ? x - wide : x - wide / 2;
@@ -79,7 +80,7 @@ export function hangMap(canvas) {
       pen.moveTo(EDGE.left, y);
       pen.lineTo(EDGE.left + width, y);
       pen.stroke();
-      if (power > span[0]) pen.fillText(sized(power), EDGE.left + 4, y + 13);
+      if (power > span[0]) pen.fillText(short(10 ** power), EDGE.left + 4, y + 13);
     }
   }
 
@@ -124,13 +125,6 @@ export function hangMap(canvas) {
       return best;
     },
   };
-}
-
-/** Return a power of ten in few letters. */
-function sized(power) {
-  if (power < 0) return `10^${power}`;
-  const unit = ["", "K", "M", "B", "T"][Math.floor(power / 3)] ?? "";
-  return unit || power < 3 ? `${10 ** (power % 3)}${unit}` : `10^${power}`;
 }
 
 /** Return how large a dot is: as its number of accounts grows tenfold, by three pixels. */

@@ -2,8 +2,9 @@
 
 import { ask, asked } from "./ask.js";
 import { ceiling } from "./draw.js";
-import { amount, percent, when } from "./format.js";
+import { amount, day, few, fixed, hours, percent, range, span, when } from "./format.js";
 import { start, trying } from "./frame.js";
+import { say, word } from "./words.js";
 
 const BOX = { width: 300, height: 150 };
 const RUNGS = ["log_loss", "brier_skill", "average_precision", "auc_zone", "expected_observed"];
@@ -11,28 +12,17 @@ const RUNGS = ["log_loss", "brier_skill", "average_precision", "auc_zone", "expe
 /** Return a figure with its interval; null where it could not be reckoned. */
 function measured(found) {
   if (!found || found.value === null) return "–";
-  const digits = (value) => (value === null ? "–" : Number(value.toPrecision(3)));
-  return `${digits(found.value)} [${digits(found.low)}, ${digits(found.high)}]`;
+  return `${few(found.value)} [${few(found.low)}; ${few(found.high)}]`;
 }
 
-/** What stands on each rung of the ladder, by the names of the report. */
-const NAMES = {
-  B0: "base rate of the training years",
-  B1: "buffer to the trigger",
-  B2: "buffer over recent volatility",
-  B3: "first passage, calibrated",
-  B3_raw: "first passage, as computed",
-  B4_garch: "GARCH simulation, calibrated",
-  B4_garch_raw: "GARCH simulation, as simulated",
-  B4_har: "HAR volatility, calibrated",
-  B4_har_raw: "HAR volatility, as computed",
-  B5: "buffer over volatility and the owner's last action",
-  B6: "logistic hazard, calibrated",
-  B6_raw: "logistic hazard, as fitted",
-  model: "the model",
-};
-const nameOf = (rung) => NAMES[rung] ?? rung;
+const nameOf = (rung) => word("rung", rung);
 const THE_MODEL = "model";
+
+/** Return the name of a pair's figure, such as `expected_24h`, in words. */
+function headWithin(name) {
+  const [head, horizon] = name.split("_");
+  return say("head_within", { head: word("head_name", head), horizon: span(horizon) });
+}
 
 function page() {
   return {
@@ -41,7 +31,7 @@ function page() {
     beside: null,
     card: "",
     report: null,
-    reportAbsence: "Loading…",
+    reportAbsence: say("loading"),
     registry: null,
     event: "horizons",
     horizon: "24h",
@@ -64,13 +54,13 @@ function page() {
         this.report = has("report") ? await ask(`${path}/report`) : null;
         if (this.report && Object.keys(this.report.horizons).length === 0) this.event = "touch";
         this.reportAbsence = used
-          ? "This model came without a report; forewarn evaluate writes one."
-          : "Without a model there is nothing to judge.";
+          ? say("no_report")
+          : say("nothing_to_judge");
       });
     },
 
     get summary() {
-      return this.told?.in_use ? `champion ${this.told.in_use}` : "";
+      return this.told?.in_use ? say("champion_version", { version: this.told.in_use }) : "";
     },
     get absence() {
       return this.told?.absence ?? "";
@@ -80,28 +70,29 @@ function page() {
       const part = this.part;
       const [own, best] = [part?.rungs[THE_MODEL], part?.rungs[part.best]];
       if (!own || !best) return [];
-      const few = (value) => Number(value.toPrecision(3));
       const [loss, other] = [own.log_loss?.value, best.log_loss?.value];
-      const event = this.event === "touch" ? "the price touches the trigger" : "an account is liquidated, with owners as observed";
-      const told = [`Judged on ${amount(part.rows)} account-hours that it had not seen, ${part.episodes} episodes, on whether ${event} within ${this.horizon}.`];
+      const told = [say(this.event === "touch" ? "judged_on_touches" : "judged_on_liquidations", {
+        rows: amount(part.rows), episodes: part.episodes, horizon: span(this.horizon),
+      })];
       if (loss != null && other != null) {
         const better = 1 - loss / other;
-        const side = better >= 0 ? `${percent(better)} below` : `${percent(-better)} above`;
-        told.push(`Its log-loss, ${few(loss)}, is ${side} that of the best baseline (${nameOf(part.best)}, ${few(other)}).`);
+        told.push(say(better >= 0 ? "log_loss_below" : "log_loss_above", {
+          loss: few(loss), share: percent(Math.abs(better)), baseline: nameOf(part.best), other: few(other),
+        }));
       }
       const ratio = own.expected_observed?.value;
-      if (ratio != null) told.push(`For every one that came it had expected ${few(ratio)}.`);
+      if (ratio != null) told.push(say("expected_for_each", { ratio: few(ratio) }));
       const lead = this.leads.find((one) => one.isModel);
-      if (lead) told.push(`With a budget of ${lead.budget} it warned of ${lead.warned}, ${lead.lead} before (median).`);
-      if (this.report.bundle !== this.told.in_use) told.push("All this is of the model that was judged, not of the one in use: see below.");
+      if (lead) told.push(say("warned_with_budget", lead));
+      if (this.report.bundle !== this.told.in_use) told.push(say("judged_is_another"));
       return told;
     },
     get models() {
       return (this.told?.models ?? []).map((one) => ({
         version: one.version,
-        role: one.version === this.told.in_use ? "champion" : "challenger",
+        role: one.version === this.told.in_use ? say("champion") : say("challenger"),
         source: one.provenance.source ?? "–",
-        to: when(one.provenance.to).replace(" UTC", ""),
+        to: day(one.provenance.to),
         features: one.features.length,
       }));
     },
@@ -112,23 +103,25 @@ function page() {
       return this.told?.models[0]?.features ?? [];
     },
     get movesAbsence() {
-      return this.registry?.absence ? `No promotions: ${this.registry.absence}.` : "";
+      return this.registry?.absence ? say("no_promotions", { why: this.registry.absence }) : "";
     },
     get hasMoves() {
       return this.moves.length > 0;
     },
     get moves() {
       const moved = [...(this.registry?.moves ?? [])].reverse();
-      return moved.map((one) => ({ ...one, at: when(one.at), version: one.version ?? "lifted" }));
+      return moved.map((one) => ({ ...one, at: when(one.at), version: one.version ?? say("lifted"), alias: word("pointer", one.alias) }));
     },
 
     get reportHead() {
       const found = this.report;
       if (!found) return "";
-      const span = `${(found.from ?? "start").slice(0, 10)} to ${(found.to ?? "end").slice(0, 10)}`;
-      const rows = `${amount(found.rows)} account-hours of ${amount(found.accounts)} accounts, ${span}, end excluded.`;
+      const from = found.from ? day(found.from) : say("the_start");
+      const to = found.to ? day(found.to) : say("the_end");
+      const rows = say("report_rows", { rows: amount(found.rows), accounts: amount(found.accounts), from, to });
       if (found.bundle === this.told.in_use) return rows;
-      return `${rows} Judged was ${found.bundle ?? "the way of training"}, trained to ${when(found.trained?.to)}, not the model in use.`;
+      const what = found.bundle ?? say("way_of_training");
+      return `${rows} ${say("judged_was", { what, to: day(found.trained?.to) })}`;
     },
     get part() {
       return this.report?.[this.event]?.[this.horizon] ?? null;
@@ -146,7 +139,7 @@ function page() {
       return this.bins.map((one) => ({
         expected: percent(one.expected),
         observed: percent(one.observed),
-        interval: `${percent(one.low)} to ${percent(one.high)}`,
+        interval: range(percent(one.low), percent(one.high)),
         rows: amount(one.rows),
       }));
     },
@@ -157,7 +150,7 @@ function page() {
       return percent(this.topShare);
     },
     get reliabilityTitle() {
-      return this.reliability.map((one) => `forecast ${one.expected}, seen ${one.observed}`).join("; ");
+      return this.reliability.map((one) => say("forecast_and_seen", one)).join("; ");
     },
     place(expected, seen) {
       const along = (share, size) => Math.round(size * Math.sqrt(share / this.topShare) * 10) / 10;
@@ -180,8 +173,8 @@ function page() {
           rung: nameOf(rung),
           isModel: rung === THE_MODEL,
           budget,
-          warned: `${found.warned.value} of ${found.episodes}`,
-          lead: found.lead_median === null ? "–" : `${found.lead_median.toFixed(1)} h`,
+          warned: say("some_of", { some: found.warned.value, all: found.episodes }),
+          lead: hours(found.lead_median),
           precision: percent(found.precision),
         })),
       );
@@ -191,19 +184,19 @@ function page() {
       const { absence, champion, challenger, apart } = this.beside ?? { absence: "" };
       if (absence !== null) return [];
       return Object.keys(champion).map((name) => ({
-        name: name.replace("_", " within "),
-        champion: amount(champion[name].toPrecision(3)),
-        challenger: amount(challenger[name].toPrecision(3)),
+        name: headWithin(name),
+        champion: few(champion[name]),
+        challenger: few(challenger[name]),
         apart: percent(apart[name]),
       }));
     },
     get pairsNote() {
       const found = this.beside;
       if (!found || found.absence !== null) return "";
-      return `Liquidations that each expects of ${amount(found.pairs)} accounts and moments since ${when(found.begin)}, and how far apart their probabilities are (mean).`;
+      return say("pairs_note", { pairs: amount(found.pairs), when: when(found.begin) });
     },
     get besideAbsence() {
-      return this.beside?.absence ? `Side by side: ${this.beside.absence}.` : "";
+      return this.beside?.absence ? say("side_by_side", { why: this.beside.absence }) : "";
     },
     get driftAbsence() {
       return this.drifted?.absence ?? "";
@@ -211,8 +204,11 @@ function page() {
     get driftNote() {
       const report = this.drifted?.report;
       if (!report) return "";
-      const [before, now] = ["reference", "current"].map((name) => report.windows[name].map((at) => when(at)).join(" to "));
-      return `As of ${when(this.drifted.at)}: ${amount(report.rows[1])} forecasts of ${now} against ${amount(report.rows[0])} of ${before}. ${this.driftCount} of ${report.shifts.length} are told to drift: a large shift, and not by chance.`;
+      const [before, now] = ["reference", "current"].map((name) => range(...report.windows[name].map((at) => when(at))));
+      return say("drift_note", {
+        when: when(this.drifted.at), now_rows: amount(report.rows[1]), now,
+        before_rows: amount(report.rows[0]), before, drifting: this.driftCount, shifts: report.shifts.length,
+      });
     },
     get driftCount() {
       return (this.drifted?.report?.shifts ?? []).filter((one) => one.is_drift).length;
@@ -220,9 +216,9 @@ function page() {
     get shifts() {
       return (this.drifted?.report?.shifts ?? []).slice(0, 20).map((one) => ({
         name: one.name,
-        distance: one.distance === null ? "–" : one.distance.toFixed(3),
+        distance: fixed(one.distance, 3),
         missing: one.missing.map((share) => percent(share)).join(" → "),
-        said: one.is_drift ? "drifts" : "",
+        said: one.is_drift ? say("drifts") : "",
       }));
     },
     get hasLeads() {

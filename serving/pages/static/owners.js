@@ -1,18 +1,16 @@
 /** What keepers may do for owners, how an owner behaved near a line, and which collateral to post where. */
 
 import { ask } from "./ask.js";
-import { number, percent, when } from "./format.js";
-import { start, tell, trying } from "./frame.js";
+import { amount, fixed, percent, when } from "./format.js";
+import { needsScope, start, tell, trying } from "./frame.js";
+import { counted, say, spaced, word } from "./words.js";
 
 const TONES = { ready: "watch", accepted: "watch", done: "watch", judged: "ok", failed: "bad", refused: "bad", withdrawn: "warn" };
-const SIX = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 6 });
-
-const short = (text) => (text == null ? "–" : SIX.format(number(text)));
 
 function outcome(course) {
-  if (course.outcome) return course.outcome.said.replaceAll("_", " ");
+  if (course.outcome) return word("outcome", course.outcome.said);
   if (course.broken.length) return course.broken.map((one) => `${one.limit}: ${one.text}`).join("; ");
-  return (course.ground ?? course.reason ?? "").replaceAll("_", " ");
+  return course.ground ? word("ground", course.ground) : (course.reason ?? "");
 }
 
 function page() {
@@ -38,22 +36,22 @@ function page() {
     },
     get summary() {
       const live = this.listed.filter((row) => ["ready", "accepted", "done"].includes(row.state)).length;
-      return this.listed.length ? `${this.listed.length} orders, ${live} of them live` : "";
+      return this.listed.length ? say("orders_live", { orders: counted("order", this.listed.length), live }) : "";
     },
     get orders() {
       return this.listed.map((row) => ({
         id: row.id,
         account: row.order.accounts.map((one) => one.account).join(", "),
         acts: row.order.actions.map((one) => one.text).join(", "),
-        value: short(row.order.value),
-        trigger: `${row.order.trigger} ${row.order.reading}`,
+        value: amount(row.order.value),
+        trigger: `${spaced(row.order.trigger)} ${row.order.reading}`,
         until: when(row.order.expires_at),
-        state: row.state,
+        state: word("order_state", row.state),
         tone: TONES[row.state],
         outcome: outcome(row.course),
         disabled: row.state !== "ready" || this.lacks("mandate"),
-        title: this.lacks("mandate") ? "needs a key with the scope mandate" : "",
-        label: `Withdraw ${row.id}`,
+        title: this.lacks("mandate") ? needsScope("mandate") : "",
+        label: say("withdraw_order", { id: row.id }),
       }));
     },
     withdraw(event) {
@@ -61,7 +59,7 @@ function page() {
       return trying(async () => {
         const headers = { "Idempotency-Key": crypto.randomUUID() };
         const answer = await ask(`/v1/orders/${encodeURIComponent(id)}/withdraw`, { body: {}, headers });
-        tell(`${answer.id} is ${answer.state}`);
+        tell(say("is_in_state", { name: answer.id, state: word("order_state", answer.state) }));
         await this.load();
       });
     },
@@ -74,14 +72,18 @@ function page() {
     },
     get score() {
       if (!this.conduct) return "";
-      return this.conduct.no_history ? "no history" : `${this.conduct.score.toFixed(0)}, ${this.conduct.band}`;
+      return this.conduct.no_history ? say("no_history") : `${fixed(this.conduct.score, 0)}, ${word("band", this.conduct.band)}`;
     },
     get chance() {
       const one = this.conduct;
-      return one ? `liquidated ${percent(one.probability)} of the times a line is near (${percent(one.low)} to ${percent(one.high)}); ${one.accounts} accounts, ${one.exposures.total} exposures, as of ${when(one.as_of)}` : "";
+      if (!one) return "";
+      return say("conduct_chance", {
+        chance: percent(one.probability), low: percent(one.low), high: percent(one.high),
+        accounts: counted("account", one.accounts), exposures: one.exposures.total, when: when(one.as_of),
+      });
     },
     get parts() {
-      return (this.conduct?.reasons ?? []).map((one) => ({ code: one.code, points: one.points.toFixed(1), text: one.text }));
+      return (this.conduct?.reasons ?? []).map((one) => ({ code: spaced(one.code), points: fixed(one.points, 1), text: one.text }));
     },
 
     allocate() {
@@ -91,7 +93,7 @@ function page() {
         try {
           body = JSON.parse(this.request);
         } catch (error) {
-          throw new Error(`The request is no JSON: ${error.message}`);
+          throw new Error(say("no_json", { error: error.message }));
         }
         this.allocation = await ask("/v1/allocate", { body });
       });
@@ -99,22 +101,26 @@ function page() {
     get verdict() {
       const one = this.allocation;
       if (!one) return "";
-      if (one.status === "infeasible") return `infeasible: ${one.shortage.map((row) => `${row.id} lacks ${short(row.missing)}`).join(", ")}`;
-      const held = one.is_accepted ? "" : `; not accepted: ${one.refusals.map((row) => row.text).join("; ")}`;
-      return `${one.status}: costs ${short(one.cost)} ${one.quote}, was ${short(one.cost_before)}${held}`;
+      if (one.status === "infeasible") {
+        const lacking = one.shortage.map((row) => say("lacks_amount", { name: row.id, amount: amount(row.missing) }));
+        return `${word("allocation", one.status)}: ${lacking.join(", ")}`;
+      }
+      const told = { status: word("allocation", one.status), cost: amount(one.cost), quote: one.quote, before: amount(one.cost_before) };
+      const held = one.is_accepted ? "" : `; ${say("not_accepted", { why: one.refusals.map((row) => row.text).join("; ") })}`;
+      return `${say("allocation_costs", told)}${held}`;
     },
     get moves() {
       return (this.allocation?.moves ?? []).map((row, place) => ({
         place: String(place + 1),
-        kind: row.kind,
-        amount: `${short(row.quantity)} ${row.asset}`,
+        kind: word("step", row.kind),
+        amount: `${amount(row.quantity)} ${row.asset}`,
         way: [row.origin, row.destination].filter(Boolean).join(" → "),
         reason: row.reason,
       }));
     },
     get prices() {
       const one = this.allocation;
-      return one ? [...one.duals.map((row) => row.text), ...one.conflict.map((row) => `in conflict: ${row.text}`)] : [];
+      return one ? [...one.duals.map((row) => row.text), ...one.conflict.map((row) => say("in_conflict", { what: row.text }))] : [];
     },
   };
 }

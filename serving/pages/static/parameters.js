@@ -2,7 +2,8 @@
 
 import { ask } from "./ask.js";
 import { when } from "./format.js";
-import { settled, start, tell, trying } from "./frame.js";
+import { needsScope, settled, start, tell, trying } from "./frame.js";
+import { counted, say, spaced } from "./words.js";
 
 const FALLEN = 100;
 const SPAN = 0.25;
@@ -51,7 +52,7 @@ function page() {
       this.told = null;
       this.proposed = "";
       this.advice = "";
-      this.title = this.current ? `Change ${this.current.path}` : "";
+      this.title = this.current ? say("change_parameter", { path: this.current.path }) : "";
       this.reason = "";
     },
     get before() {
@@ -74,31 +75,32 @@ function page() {
     async asked(signal) {
       if (!this.current || Number(this.value) === Number(this.before)) return;
       this.told = await ask("/v1/terms/preview", { body: { ...this.changes, limit: FALLEN }, signal });
-      tell(`${this.told.newly_count} accounts would become liquidatable`);
+      tell(say("would_become_liquidatable", { accounts: counted("account", this.told.newly_count) }));
     },
     /** Ask for a recommendation of the parameter, wait for it and fill a proposal in with it. */
     recommend() {
       return trying(async () => {
         const { venue, market, path } = this.current;
         const limits = this.changes.limits;
-        this.advice = "Looking…";
+        this.advice = say("looking");
         let told = await ask("/v1/terms/recommend", { body: { parameters: [{ venue, market, parameter: path }], limits } });
         while (told.status === "running") {
           await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
           told = await ask(`/v1/terms/recommendations/${told.id}`);
-          if (told.status === "running") this.advice = `${told.tried} candidates judged`;
+          if (told.status === "running") this.advice = say("candidates_judged", { count: told.tried });
         }
         if (told.status === "failed") {
-          this.advice = `Nothing can be recommended: ${told.result?.error ?? "it was lost"}`;
+          this.advice = say("nothing_recommended", { error: told.result?.error ?? say("it_was_lost") });
           return;
         }
         const value = told.result.values[0];
         const why = value.binding ? `; ${value.binding}` : "";
-        this.advice = value.to === value.before ? `Keep ${value.before}${why}` : `${value.before} → ${value.to} (${value.rule.replaceAll("_", " ")})${why}`;
+        const shown = { before: value.before, to: value.to, rule: spaced(value.rule) };
+        this.advice = `${say(value.to === value.before ? "keep_value" : "change_value", shown)}${why}`;
         if (value.to !== value.before) {
           this.value = value.to;
-          this.title = `Change ${path} from ${value.before} to ${value.to}`;
-          this.reason = `Recommended (${told.id}): ${this.advice}`.slice(0, MOST_REASON);
+          this.title = say("change_from_to", { path, before: value.before, to: value.to });
+          this.reason = say("recommended_by", { id: told.id, advice: this.advice }).slice(0, MOST_REASON);
           await this.asked();
         }
       });
@@ -107,30 +109,30 @@ function page() {
       return trying(async () => {
         const body = { ...this.changes, title: this.title, reason: this.reason };
         const made = await ask("/v1/proposals", { body });
-        this.proposed = `${made.id} is proposed.`;
+        this.proposed = say("is_proposed", { id: made.id });
       });
     },
     get mayNotPropose() {
       return this.lacks("propose");
     },
     get proposeTitle() {
-      return this.mayNotPropose ? "needs a key with the scope propose" : "";
+      return this.mayNotPropose ? needsScope("propose") : "";
     },
 
     get isUntold() {
       return this.told === null;
     },
     get summary() {
-      return this.listed.length ? `${this.listed.length} parameters` : "";
+      return this.listed.length ? counted("parameter", this.listed.length) : "";
     },
     get decision() {
-      return this.told?.passes ? "passes" : "refused";
+      return this.told?.passes ? say("passes") : say("refused");
     },
     get tone() {
       return this.told?.passes ? "ok" : "bad";
     },
     get asOf() {
-      return this.told ? `${this.told.accounts} accounts as of ${when(this.told.as_of)}` : "";
+      return this.told ? say("accounts_as_of", { accounts: counted("account", this.told.accounts), when: when(this.told.as_of) }) : "";
     },
     get newly() {
       return String(this.told?.newly_count ?? "");
@@ -148,11 +150,11 @@ function page() {
       return this.told?.parameters[0]?.cliff ?? "";
     },
     get cliffText() {
-      return this.cliff || "nowhere in this direction";
+      return this.cliff || say("nowhere_in_this_direction");
     },
     get path() {
       const steps = this.told?.parameters[0]?.steps ?? [];
-      return steps.length ? `${steps.length} steps, the last on ${when(steps.at(-1).at)}` : "–";
+      return steps.length ? say("steps_until", { steps: steps.length, when: when(steps.at(-1).at) }) : "–";
     },
     get notes() {
       return this.told?.notes ?? [];

@@ -1,12 +1,13 @@
 /** A plan in words. */
 
-import { amount, percent, words } from "./format.js";
+import { amount, percent, span } from "./format.js";
+import { say, word } from "./words.js";
 
 /** Return whether something is to be done, and whether it is enough. */
 export function headOf(plan) {
-  if (plan.reason === "already_there") return "Nothing has to be done: the account is there already.";
-  if (plan.is_reached) return "Do this, in this order:";
-  return `It cannot be reached (${words(plan.reason)}); the best is:`;
+  if (plan.reason === "already_there") return say("plan_not_needed");
+  if (plan.is_reached) return say("plan_reached");
+  return say("plan_missed", { why: word("why", plan.reason) });
 }
 
 /** Return what is to be done, in order. */
@@ -14,7 +15,7 @@ export function stepsOf(plan) {
   return plan.actions.map((one) => ({
     text: one.text,
     quantity: one.quantity,
-    worth: "exactly, in the units of the account",
+    worth: say("exactly_in_units"),
   }));
 }
 
@@ -22,9 +23,10 @@ export function stepsOf(plan) {
 export function effectOf({ before, after, target }) {
   const { horizon, head } = target;
   const chance = (state) => percent(state.forecast.find((one) => one.horizon === horizon)?.[head]);
-  const health = `Health ${amount(before.health)} → ${amount(after.health)}`;
-  const risk = `probability within ${horizon} ${chance(before)} → ${chance(after)}`;
-  return `${health}, ${risk}, ${words(after.verdict)}.`;
+  return say("plan_effect", {
+    before: amount(before.health), after: amount(after.health), horizon: span(horizon),
+    chance: chance(before), chance_after: chance(after), verdict: word("verdict", after.verdict),
+  });
 }
 
 /** Return the whole as text to be sent to someone. */

@@ -1,15 +1,16 @@
 /** The book at risk: shocks of it round by round, forecasts, and what came true. */
 
 import { ask, asked } from "./ask.js";
-import { band, line } from "./draw.js";
-import { age, move, percent, short, when } from "./format.js";
+import { line } from "./draw.js";
+import { fanOf } from "./fan.js";
+import { age, few, fixed, move, percent, short, span, when } from "./format.js";
 import { settled, start, trying } from "./frame.js";
+import { counted, say, word } from "./words.js";
 
 const FIRST = -20;
 const WAIT_MS = 700;
 const BOX = { width: 300, height: 96 };
 const PERCENT = 100;
-const DIGITS = 3;
 
 const share = (whole) => (whole / PERCENT).toFixed(2);
 
@@ -51,11 +52,12 @@ function page() {
     get shock() { return this.stress?.shocks[0] ?? null; },
     get summary() {
       if (!this.stress) return "";
-      return `${this.stress.accounts} accounts as of ${when(this.stress.as_of)}; oldest price ${age(this.stress.oldest_price_age_seconds)} old`;
+      return say("risk_summary", {
+        accounts: counted("account", this.stress.accounts), when: when(this.stress.as_of), age: age(this.stress.oldest_price_age_seconds),
+      });
     },
     get note() {
-      const bare = "No curve of impact is stored for what the book holds: nothing here moves a price by selling it. Push quotes to /v1/impact to see the cascade.";
-      const told = (reason) => (reason.startsWith("no_impact") ? bare : reason.replaceAll("_", " "));
+      const told = (reason) => (reason.startsWith("no_impact") ? say("no_impact_stored") : reason);
       return (this.stress?.degraded_reasons ?? []).map(told).join("; ");
     },
 
@@ -98,17 +100,17 @@ function page() {
     get seized() { return this.shock ? short(this.shock.collateral_at_risk) : ""; },
     get badDebt() { return this.shock ? short(this.shock.bad_debt) : ""; },
     get accountsText() { return this.shock ? String(this.shock.accounts) : ""; },
-    get amplification() { return this.shock?.amplification == null ? "–" : this.shock.amplification.toFixed(2); },
-    get reproduction() { return this.shock ? this.shock.reproduction.toFixed(2) : ""; },
+    get amplification() { return fixed(this.shock?.amplification, 2); },
+    get reproduction() { return this.shock ? fixed(this.shock.reproduction, 2) : ""; },
     get unliquidated() { return this.shock ? short(this.shock.unliquidated) : ""; },
     get crowd() {
       const told = this.shock?.congestion;
       if (!told) return [];
       return [
-        { name: "Due at once", text: String(told.due) },
-        { name: "One liquidation costs, USD", text: short(told.gas) },
-        { name: "Comes later by, hours", text: short(told.delay_hours) },
-        { name: "Not worth it below a debt of, USD", text: short(told.smallest) },
+        { name: say("due_at_once"), text: String(told.due) },
+        { name: say("one_liquidation_costs"), text: short(told.gas) },
+        { name: say("comes_later_by"), text: short(told.delay_hours) },
+        { name: say("not_worth_it_below"), text: short(told.smallest) },
       ];
     },
     get settlements() {
@@ -125,14 +127,14 @@ function page() {
     get unjudged() {
       const count = this.stress?.unjudged_count ?? 0;
       if (!count) return "";
-      const names = this.stress.unjudged.slice(0, 10).map((one) => `${one.account} (${one.reason.replaceAll("_", " ")})`);
-      return `${count} accounts are in no figure, owing ${short(this.stress.unjudged_debt)} USD as far as known: ${names.join(", ")}`;
+      const names = this.stress.unjudged.slice(0, 10).map((one) => `${one.account} (${word("rule_reason", one.reason)})`);
+      return say("in_no_figure", { accounts: counted("account", count), debt: short(this.stress.unjudged_debt), names: names.join(", ") });
     },
 
     get isQuiet() { return (this.shock?.rounds.length ?? 0) === 0; },
     get roundsMost() { return Math.max(1, this.shock?.rounds.length ?? 1); },
     get current() { return this.shock?.rounds[this.round - 1] ?? null; },
-    get roundText() { return `${this.round} of ${this.roundsMost}`; },
+    get roundText() { return say("some_of", { some: this.round, all: this.roundsMost }); },
     get roundAccounts() { return this.current ? String(this.current.accounts) : ""; },
     get roundRepaid() { return this.current ? short(this.current.repaid) : ""; },
     get roundSales() {
@@ -173,7 +175,7 @@ function page() {
         this.done = told.done;
         if (told.status !== "running" && told.status !== "stopping") {
           this.running = null;
-          if (told.status === "failed") throw new Error(told.result?.error ?? "the forecast failed");
+          if (told.status === "failed") throw new Error(told.result?.error ?? say("forecast_failed"));
         } else {
           await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
         }
@@ -184,8 +186,8 @@ function page() {
       return trying(() => asked(`/v1/book/forecasts/${this.running}`, { method: "DELETE" }));
     },
     get progress() {
-      if (this.running) return `${percent(this.done)} of the scenarios`;
-      return this.risk ? `as of ${when(this.risk.as_of)}` : "";
+      if (this.running) return say("share_of_scenarios", { share: percent(this.done) });
+      return this.risk ? say("as_of_when", { when: when(this.risk.as_of) }) : "";
     },
 
     get lar() {
@@ -197,26 +199,26 @@ function page() {
     get room() {
       return (this.risk?.result?.headroom ?? []).map((one) => ({
         key: `${one.venue} ${one.asset} ${one.side}`,
-        venue: one.venue ?? "all",
-        asset: one.asset ?? "all",
-        side: one.side,
+        venue: one.venue ?? say("all"),
+        asset: one.asset ?? say("all"),
+        side: word("side", one.side),
         unit: one.unit,
         amount: short(one.amount),
-        most: one.most == null ? "no limit found" : short(one.most),
+        most: one.most == null ? say("no_limit_found") : short(one.most),
         scale: one.scale == null ? "–" : short(one.scale),
       }));
     },
     get roomNote() {
       const stated = this.risk?.request?.bearable;
-      if (stated == null) return "State a loss beside “Forecast now” to have caps and ceilings told.";
-      if (this.room.length === 0) return "The book is too large to search for caps and ceilings with as many scenarios.";
-      return `The largest at which bad debt exceeds ${short(stated)} USD on no more than one day in a hundred, those accounts growing together and markets staying as deep as they are.`;
+      if (stated == null) return say("state_a_loss");
+      if (this.room.length === 0) return say("book_too_large");
+      return say("caps_note", { loss: short(stated) });
     },
     get unwinding() {
       return (this.risk?.result?.unwinding ?? []).map((one) => ({
         key: `${one.asset} ${one.depth}`,
         asset: one.asset,
-        depth: one.depth,
+        depth: word("depth", one.depth),
         units: short(one.units),
         daily: short(one.daily),
         days: short(one.days),
@@ -224,24 +226,24 @@ function page() {
     },
     get unwindingNote() {
       const cost = this.risk?.request?.daily_impact;
-      return cost == null ? "" : `By the curve, a day takes what costs ${percent(Number(cost))} of the price.`;
+      return cost == null ? "" : say("unwinding_note", { share: percent(Number(cost)) });
     },
     get concentration() {
       const parts = Object.entries(this.risk?.result?.concentration ?? {});
       return parts.map(([name, one]) => ({
-        name,
+        name: word("concentration", name),
         count: String(one.count),
         first: one.holders[0].name,
         largest: percent(one.largest),
         ten: percent(one.ten_largest),
-        index: one.index.toPrecision(DIGITS),
+        index: few(one.index),
       }));
     },
     get holders() { return [...this.largest("account"), ...this.largest("owner")]; },
     /** Return rows of the largest of a kind. */
     largest(kind) {
       const told = this.risk?.result?.concentration?.[kind]?.holders ?? [];
-      return told.map((one) => ({ key: `${kind} ${one.name}`, kind, name: one.name, amount: short(one.amount), share: percent(one.share) }));
+      return told.map((one) => ({ key: `${kind} ${one.name}`, kind: word("concentration", kind), name: one.name, amount: short(one.amount), share: percent(one.share) }));
     },
     get curve() { return this.risk?.result?.curve ?? null; },
     get most() { return Math.max(1, ...(this.curve ?? []).map((one) => Math.max(one.repaid, one.repaid_without_cascade))); },
@@ -249,53 +251,32 @@ function page() {
     get alonePath() { return line((this.curve ?? []).map((one) => one.repaid_without_cascade), { ...BOX, top: this.most }); },
     get curveFrom() { return this.curve ? move(this.curve[0].shock) : ""; },
     get curveTitle() {
-      return (this.curve ?? []).map((one) => `${move(one.shock)}: ${short(one.repaid)}, without the cascade ${short(one.repaid_without_cascade)}`).join("; ");
+      return (this.curve ?? []).map((one) => say("curve_point", {
+        move: move(one.shock), repaid: short(one.repaid), alone: short(one.repaid_without_cascade),
+      })).join("; ");
     },
     get numberMost() { return Math.max(1.25, ...(this.curve ?? []).map((one) => one.reproduction)); },
     get numberPath() { return line((this.curve ?? []).map((one) => one.reproduction), { ...BOX, top: this.numberMost }); },
     get unityY() { return BOX.height - BOX.height / this.numberMost; },
-    get numberTitle() { return (this.curve ?? []).map((one) => `${move(one.shock)}: ${one.reproduction.toPrecision(DIGITS)}`).join("; "); },
+    get numberTitle() { return (this.curve ?? []).map((one) => `${move(one.shock)}: ${few(one.reproduction)}`).join("; "); },
     get warning() {
       const above = (this.curve ?? []).filter((one) => one.reproduction >= 1);
-      if (above.length === 0) return "Nowhere up to a fall by half does the number reach 1: falls come to rest.";
-      return `The number first reaches 1 at a fall of ${percent(-above.at(-1).shock)}: there a step down brings one at least as large.`;
+      if (above.length === 0) return say("falls_come_to_rest");
+      return say("number_reaches_one", { share: percent(-above.at(-1).shock) });
     },
 
-    get points() { return [...(this.history?.points ?? [])].reverse(); },
-    get fanTop() {
-      const values = this.points.map((one) => Math.max(one.lar.unattended["0.99"], one.realised ?? 0));
-      return Math.max(1, ...values);
-    },
-    get fanPath() { return line(this.points.map((one) => one.lar.unattended["0.95"]), { ...BOX, top: this.fanTop }); },
-    get fanBand() {
-      if (this.points.length === 0) return "";
-      const low = this.points.map((one) => one.lar.expected["0.99"]);
-      return band(low, this.points.map((one) => one.lar.unattended["0.99"]), { ...BOX, top: this.fanTop });
-    },
-    /** Return a stroke without length, which a round cap makes a dot, where something came. */
-    get dots() {
-      const step = this.points.length > 1 ? BOX.width / (this.points.length - 1) : 0;
-      const drawn = this.points.map((one, place) =>
-        one.realised == null ? "" : `M${place * step} ${BOX.height - (one.realised / this.fanTop) * BOX.height}h0`,
-      );
-      return drawn.join("");
-    },
-    get fanTitle() {
-      const count = this.points.length;
-      const past = this.points.filter((one) => one.realised != null).length;
-      return count ? `Forecasts: ${count}, of them past: ${past}. The line is LaR 95 % if nobody acts, the band reaches from LaR 99 % as owners act to LaR 99 % if nobody does, dots are what came` : "No forecasts are kept yet.";
-    },
+    get fan() { return fanOf(this.history); },
   };
 }
 
 /** Return a row of the table of forecasts. */
 function row(horizon, owners, told) {
   const [low, high] = told.liquidated;
-  const within = (one) => `${short(one.value)} [${short(one.low)}, ${short(one.high)}]`;
+  const within = (one) => `${short(one.value)} [${short(one.low)}; ${short(one.high)}]`;
   return {
     key: `${horizon} ${owners}`,
-    horizon,
-    owners,
+    horizon: span(horizon),
+    owners: word("head_name", owners),
     low: within(low),
     high: within(high),
     beyond: short(low.shortfall),

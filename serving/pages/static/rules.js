@@ -2,9 +2,10 @@
 
 import { ask, withQuery } from "./ask.js";
 import { formOf, withField, withLeg, withoutLeg } from "./calculator.js";
-import { move, tone, when, words } from "./format.js";
+import { move, tone, when } from "./format.js";
 import { start, trying } from "./frame.js";
 import { flat } from "./terms.js";
+import { counted, say, spaced, word } from "./words.js";
 
 const EXAMPLES = new URL("examples.json", import.meta.url).pathname;
 
@@ -39,14 +40,14 @@ function page() {
     },
 
     get summary() {
-      return this.rulebooks.length ? `${this.rulebooks.length} rulebooks` : "";
+      return this.rulebooks.length ? counted("rulebook", this.rulebooks.length) : "";
     },
     get books() {
       return this.rulebooks.map((one) => ({
         key: `${one.venue} ${one.version}`,
         venue: one.venue,
         version: one.version,
-        label: `Calculate with ${one.venue} ${one.version}`,
+        label: say("calculate_with", one),
       }));
     },
     get recorded() {
@@ -57,8 +58,8 @@ function page() {
           market: one.market,
           since: when(one.valid_from),
           entries: one.entries,
-          source: `${one.source}, read ${one.retrieved}`,
-          label: `Show the terms of ${book.venue} ${book.version}, ${one.market}`,
+          source: say("source_read", one),
+          label: say("show_terms_of", { venue: book.venue, version: book.version, market: one.market }),
         })),
       );
     },
@@ -114,7 +115,7 @@ function page() {
       this.write(withoutLeg(this.stated));
     },
     get bodyLabel() {
-      return `Request for ${this.chosen}`;
+      return say("request_for", { book: this.chosen });
     },
 
     async calculate() {
@@ -133,19 +134,22 @@ function page() {
       return this.told?.standing;
     },
     get verdict() {
-      return words(this.standing?.verdict);
+      return word("verdict", this.standing?.verdict);
     },
     get tone() {
       return tone(this.standing?.verdict);
     },
     get reason() {
-      return words(this.standing?.reason);
+      return word("rule_reason", this.standing?.reason);
     },
     get ratioName() {
-      return words(this.standing?.ratio?.name ?? "ratio");
+      return this.standing?.ratio ? spaced(this.standing.ratio.name) : say("ratio");
     },
     get ratio() {
-      return this.standing?.ratio?.value ?? "–";
+      return this.standing?.ratio?.text ?? "–";
+    },
+    get ratioExact() {
+      return this.standing?.ratio?.value ?? "";
     },
     get credit() {
       return this.standing?.maintenance?.credit ?? "–";
@@ -158,10 +162,10 @@ function page() {
     },
     get since() {
       const since = this.told?.rulebook.terms_valid_from;
-      return since ? when(since) : "stated in the request";
+      return since ? when(since) : say("stated_in_the_request");
     },
     get triggers() {
-      return (this.flipping?.price_triggers ?? []).map((one) => ({ ...one, move: move(one.move) }));
+      return (this.flipping?.price_triggers ?? []).map((one) => ({ ...one, side: word("direction", one.direction), move: move(one.move) }));
     },
 
     async readTerms() {
@@ -180,11 +184,12 @@ function page() {
     get termsNote() {
       const found = this.inForce;
       if (!found) return "";
-      const until = found.valid_until ? ` until ${when(found.valid_until)}` : "";
-      return `${found.venue} ${found.version}, ${found.market}: in force at ${when(found.as_of)} since ${when(found.valid_from)}${until}, from the ${found.origin}.`;
+      const { venue, version, market } = found;
+      const told = { venue, version, market, when: when(found.as_of), since: when(found.valid_from), origin: word("origin", found.origin) };
+      return found.valid_until ? say("in_force_until", { ...told, until: when(found.valid_until) }) : say("in_force_since", told);
     },
     get termsSource() {
-      return this.inForce?.source ? `Source: ${this.inForce.source}` : "";
+      return this.inForce?.source ? say("source_of", { source: this.inForce.source }) : "";
     },
     get terms() {
       return flat(this.inForce?.terms);

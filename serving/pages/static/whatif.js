@@ -1,8 +1,8 @@
 /** What-if: levers on prices and legs, and the question that they make. */
 
-import { amount, move, number, percent, words } from "./format.js";
+import { amount, move, number, percent, readNumber, span, typed } from "./format.js";
+import { say, spaced, word } from "./words.js";
 
-const KINDS = { collateral: "Add", debt: "Repay", position: "Reduce" };
 const MILLION = 1_000_000;
 
 /** Return exact decimal text times a share in millionths, cut to the digits that it has. */
@@ -22,26 +22,26 @@ const share = (percentage) => String(Number((percentage / 100).toFixed(9)));
  */
 export function leversOf(legs, prices) {
   const priced = prices.map(({ asset, price }) => ({
-    key: `price ${asset}`, name: `Price of ${asset}`, freeTitle: `Price of ${asset}, typed`,
+    key: `price ${asset}`, name: say("price_of", { asset }), freeTitle: say("price_of_typed", { asset }),
     asset, price: number(price), least: -60, most: 60, value: 0,
   }));
   const held = legs.map((leg, place) => ({
-    key: `leg ${place}`, name: `${KINDS[leg.kind]} ${leg.asset}`,
-    freeTitle: `${KINDS[leg.kind]} ${leg.asset}, per cent of it, typed`,
+    key: `leg ${place}`, name: say(`lever_${leg.kind}`, { asset: leg.asset }),
+    freeTitle: say("lever_typed", { lever: say(`lever_${leg.kind}`, { asset: leg.asset }) }),
     place, kind: leg.kind, least: 0, most: 100, value: 0,
   }));
   return [...priced, ...held].map((lever) => ({
     ...lever,
     get shown() {
-      return this.asset === undefined ? `${percent(this.value / 100)} of it` : move(this.value / 100);
+      return this.asset === undefined ? say("of_it", { share: percent(this.value / 100) }) : move(this.value / 100);
     },
     get free() {
-      if (this.asset === undefined) return String(this.value);
-      return String(Number((this.price * (1 + this.value / 100)).toPrecision(8)));
+      if (this.asset === undefined) return typed(this.value);
+      return typed(this.price * (1 + this.value / 100));
     },
-    set free(typed) {
-      const value = Number(String(typed).replaceAll(",", ""));
-      const isUsable = typed !== "" && Number.isFinite(value) && value >= 0;
+    set free(text) {
+      const value = readNumber(text);
+      const isUsable = Number.isFinite(value) && value >= 0;
       if (!isUsable || (this.asset === undefined && this.kind !== "collateral" && value > 100)) return;
       this.value = this.asset === undefined ? value : 100 * (value / this.price - 1);
     },
@@ -80,12 +80,12 @@ function trigger(state) {
 export function compare({ before, after }) {
   const line = (name, code, show) => ({ name, code, before: show(before), after: show(after) });
   return [
-    line("Verdict", "verdict", (one) => words(one.verdict)),
-    line(words(before.ratio?.name ?? "ratio"), "ratio", (one) => amount(one.ratio?.value)),
-    line("Surplus", "surplus", (one) => amount(one.surplus)),
-    line("Trigger", "trigger", trigger),
-    line("Unattended, 24 h", "unattended", (one) => chance(one, "24h", "unattended")),
-    line("Expected, 24 h", "expected", (one) => chance(one, "24h", "expected")),
-    line("Expected, 7 days", "week", (one) => chance(one, "7d", "expected")),
+    line(say("verdict"), "verdict", (one) => word("verdict", one.verdict)),
+    line(before.ratio ? spaced(before.ratio.name) : say("ratio"), "ratio", (one) => one.ratio?.text ?? "–"),
+    line(say("surplus"), "surplus", (one) => amount(one.surplus)),
+    line(say("trigger_head"), "trigger", trigger),
+    line(say("unattended_within", { horizon: span("24h") }), "unattended", (one) => chance(one, "24h", "unattended")),
+    line(say("expected_within", { horizon: span("24h") }), "expected", (one) => chance(one, "24h", "expected")),
+    line(say("expected_within", { horizon: span("7d") }), "week", (one) => chance(one, "7d", "expected")),
   ];
 }

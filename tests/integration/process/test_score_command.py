@@ -10,10 +10,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import many_venues
+import pandas as pd
 import pyarrow as pa
 import pytest
 from commands import within
@@ -27,6 +29,8 @@ from serving.application.deployment import read_deployment
 from serving.application.scoring import ScoringService
 from serving.bulk import market, run
 from serving.bulk.accounts import find
+from serving.bulk.results import STANDING
+from serving.schemas.stored import Assessed
 from serving.store import accounts, assessments, frames, open_store
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -147,7 +151,8 @@ def test_files_are_scored_as_requests_are(
     assert [each["account"] for each in told] == keys
     assert manifest["rows"] == len(keys)
     assert manifest["refused"] == 0
-    plain = [{n: p for n, p in each.items() if n not in {"file", "row", "errors"}} for each in told]
+    added = {"file", "row", "errors", *STANDING.names}
+    plain = [{n: p for n, p in each.items() if n not in added} for each in told]
     assert plain == asked
     assert [answered(url, {"account": key})[0] for key in keys[:5]] == plain[:5]
     size = -(-len(keys) // 2)
@@ -368,7 +373,9 @@ def test_a_store_keeps_what_was_scored(held: list[Body], url: str, tmp_path: Pat
         ended = within(*options, "--accounts", book, "--out", tmp_path / "out")
         assert ended.exit_code == 0, ended.output
     store = open_store(url)
+    stands: list[Assessed] = []
     with store.read() as transaction:
+        prices = frames.read(transaction, "prices")
         for told in rows_of(tmp_path / "out"):
             (kept,) = assessments.history(transaction, told["account"])
             assert kept.verdict == told["rule"]["verdict"]
@@ -376,11 +383,30 @@ def test_a_store_keeps_what_was_scored(held: list[Body], url: str, tmp_path: Pat
             day = by_horizon.get("24h", {})
             assert kept.expected_24h == day.get("expected")
             assert assessments.latest(transaction, told["account"]) == kept
+            stands.append(kept)
+            if kept.trigger_asset is not None and kept.distance:
+                _holds_its_line(kept, told["rule"]["trigger"], prices)
     store.close()
+    assert sum(kept.trigger_price is not None for kept in stands) > len(stands) / 4
+    assert all(kept.collateral_value is not None for kept in stands if kept.requirement)
     stranger = written(tmp_path / "strangers", [row({**held[0], "id": "stranger"})], files=1)
     ended = within(*options, "--accounts", stranger, "--out", tmp_path / "more")
     assert ended.exit_code == 2
     assert "book-0.parquet:account:row 1: the store knows no account 'stranger'" in ended.output
+
+
+def _holds_its_line(kept: Assessed, trigger: Body, prices: pd.DataFrame) -> None:
+    """Check a line against the answer's trigger, and its distance against a price that was told."""
+    assert kept.trigger_asset == trigger["asset"]
+    assert kept.trigger_side == trigger["direction"]
+    line, away = float(Fraction(trigger["price"])), kept.distance
+    assert kept.trigger_price == pytest.approx(line)
+    assert away is not None
+    at = line / (1 - away if kept.trigger_side == "below" else 1 + away)
+    told = prices[prices["asset"] == kept.trigger_asset]
+    known = pd.concat([told["value"], told["next_value"].dropna()]).astype(float)
+    known /= 10.0 ** int(told["decimals"].iloc[0])
+    assert (known / at - 1).abs().min() < 1e-9
 
 
 def test_every_table_of_a_market_is_read() -> None:
