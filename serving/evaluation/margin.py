@@ -21,6 +21,8 @@ from serving.evaluation.risk_weights import risk_weights
 from serving.schemas.assessment import exact_text
 from serving.schemas.margin import HeadroomAnswer, MarginAnswer, TokenAnswer
 from serving.schemas.margin_requests import RiskBody
+from serving.words.actions import token_text
+from serving.words.tables import english
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,12 @@ def _tokens(case: AccountInput) -> tuple[TokenAnswer, ...] | None:
     if amounts is None:
         return None
     return tuple(
-        TokenAnswer(kind=each.kind.value, asset=each.asset, amount=exact_text(each.amount, 0))
+        TokenAnswer(
+            kind=each.kind.value,
+            asset=each.asset,
+            amount=exact_text(each.amount, 0),
+            text=token_text(english(), {"asset": each.asset, "amount": each.amount}),
+        )
         for each in amounts
     )
 

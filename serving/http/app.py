@@ -25,6 +25,7 @@ from serving.application.warm import Warmer
 from serving.http.admission import Admission, is_local
 from serving.http.breakers import BreakerLook
 from serving.http.keys import LOOPBACK, Principal
+from serving.http.language import spoken, varying
 from serving.http.refusals import refusal
 from serving.http.responses import respond
 from serving.http.routing import NUL, Answer, Call, Operation, RouteMatch, Routes
@@ -40,6 +41,9 @@ LONGEST_PATH = 6_000
 
 MOST_PROBES = 4
 """Threads for admission and probes, apart from those that work."""
+
+API = "/v1/"
+"""What the paths of the API begin with; those of pages and documents do not."""
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 SECURE: Mapping[str, str] = {
@@ -108,6 +112,8 @@ class Api:
         visit.status, visit.seconds = response.status_code, time.perf_counter() - began
         for name, value in {HEADER: visit.request_id, **SECURE, **self._cors(request)}.items():
             response.headers.setdefault(name, value)
+        if "Access-Control-Allow-Origin" in response.headers:
+            response.headers.update(varying(response.headers, "Origin"))
         visited(visit)
         await response(scope, receive, send)
 
@@ -152,14 +158,14 @@ class Api:
             return await self._in_time(work, seconds, release=lambda: None)
         if length is not None and operation.at_once is not None and length <= operation.at_once:
             read = replace(call, body=await _read(request, seconds=seconds))
-            return self._breakers.at_once(operation, desk, read)
+            return _in_language(self._breakers.at_once, operation, desk, read)
         with ExitStack() as place:
             # A body is held by who has a place: what all of them hold is bounded too.
             place.enter_context(gate.place(principal.id))
             if length != 0:
                 call = replace(call, body=await _read(request, seconds=seconds))
             work = to_thread.run_sync(
-                self._breakers.work, operation, desk, call, limiter=self._working
+                _in_language, self._breakers.work, operation, desk, call, limiter=self._working
             )
             return await self._in_time(work, seconds, release=place.pop_all().close)
 
@@ -227,7 +233,7 @@ class Api:
         if not self._cors(request):
             raise Refused(problems.FORBIDDEN, "pages of this origin may not ask")
         methods = ", ".join(sorted(match.operations))
-        allowed = f"Authorization, Content-Type, Idempotency-Key, {HEADER}"
+        allowed = f"Accept-Language, Authorization, Content-Type, Idempotency-Key, {HEADER}"
         headers = {
             "Access-Control-Allow-Methods": methods,
             "Access-Control-Allow-Headers": allowed,
@@ -244,7 +250,6 @@ class Api:
         return {
             "Access-Control-Allow-Origin": origin,
             "Access-Control-Expose-Headers": f"{HEADER}, Retry-After",
-            "Vary": "Origin",
         }
 
 
@@ -253,6 +258,17 @@ async def _within(scope: CancelScope, work: Coroutine[Any, Any, Answer]) -> Answ
     with scope:
         return await work
     raise asyncio.CancelledError
+
+
+def _in_language(
+    work: Callable[[Operation, ScoringService, Call], Answer],
+    operation: Operation,
+    desk: ScoringService,
+    call: Call,
+) -> Answer:
+    """Return an operation's answer, that of the API in the language that is asked for."""
+    answer = work(operation, desk, call)
+    return spoken(answer, call.headers) if operation.path.startswith(API) else answer
 
 
 _NO_DESK: Any = None

@@ -1,12 +1,21 @@
 """The language that an answer is told in: the one asked for, of those there are words in."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from serving.words.tables import FALLBACK, languages
+import msgspec
+
+from serving.http.routing import JSON, Answer
+from serving.schemas.problems import encode
+from serving.words.answers import translate
+from serving.words.tables import FALLBACK, languages, words
 
 HEADER = "accept-language"
 MOST_RANGES = 50
 """Of a header: a reader names a few."""
+
+TEXTS = (b'"text":', b'"meaning":')
+"""In every body that holds what can be told again."""
 
 
 def accepted(headers: Mapping[str, str]) -> str:
@@ -27,6 +36,29 @@ def accepted(headers: Mapping[str, str]) -> str:
         if language is not None:
             return language
     return FALLBACK
+
+
+def spoken(answer: Answer, headers: Mapping[str, str]) -> Answer:
+    """Return an answer in JSON with its texts in the language that is asked for.
+
+    Parameters
+    ----------
+    headers
+        Of the request, names in lower case.
+    """
+    if answer.media_type != JSON or "Content-Encoding" in answer.headers:
+        return answer
+    language, body = accepted(headers), answer.body
+    if language != FALLBACK and any(name in body for name in TEXTS):
+        body = encode(translate(words(language), msgspec.json.decode(body)))
+    marks = {**answer.headers, "Content-Language": language}
+    return replace(answer, body=body, headers=varying(marks, "Accept-Language"))
+
+
+def varying(headers: Mapping[str, str], name: str) -> dict[str, str]:
+    """Return headers that say that the answer depends on one more of the request."""
+    names = [part.strip() for part in headers.get("Vary", "").split(",") if part.strip()]
+    return {**headers, "Vary": ", ".join(dict.fromkeys([*names, name]))}
 
 
 def supported(name: str) -> str | None:

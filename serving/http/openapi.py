@@ -18,6 +18,13 @@ _REQUEST_ID = Parameter(
     schema={"type": "string"},
     meaning="chosen by the caller when it matches [A-Za-z0-9._-]{1,100}; else by the service",
 )
+_LANGUAGE = Parameter(
+    name="Accept-Language",
+    place="header",
+    schema={"type": "string"},
+    meaning="language of every `text` in the answer that codes and values tell, of those there are "
+    "words in (`en`, `de`, the operator's own); details of problems are English",
+)
 _ALWAYS = (problems.METHOD_NOT_ALLOWED, problems.INTERNAL, problems.UNAVAILABLE, problems.TIMEOUT)
 _WITH_KEY = (problems.UNAUTHORIZED, problems.FORBIDDEN, problems.TOO_MANY)
 _WITH_BODY = (
@@ -107,7 +114,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "tags": [_tag(operation)],
         "summary": operation.summary,
         "description": operation.details or operation.summary,
-        "parameters": [_parameter(part, example) for part in (_REQUEST_ID, *operation.parameters)],
+        "parameters": [_parameter(part, example) for part in _parameters(operation)],
         "responses": {
             str(operation.status): _success(operation, example),
             **_refusals(operation),
@@ -121,6 +128,12 @@ def _operation(operation: Operation) -> dict[str, Any]:
             "content": _taken(operation, example),
         }
     return described
+
+
+def _parameters(operation: Operation) -> tuple[Parameter, ...]:
+    """Return the parameters of an operation, and those that others share with it."""
+    language = (_LANGUAGE,) if operation.answer_types and operation.path.startswith("/v1/") else ()
+    return (_REQUEST_ID, *language, *operation.parameters)
 
 
 def _tag(operation: Operation) -> str:
@@ -167,7 +180,10 @@ def _success(operation: Operation, example: Example) -> dict[str, Any]:
     )
     return {
         "description": operation.meaning,
-        "headers": {"X-Request-Id": {"schema": {"type": "string"}}},
+        "headers": {
+            name: {"schema": {"type": "string"}}
+            for name in ("X-Request-Id", *(("Content-Language",) if names else ()))
+        },
         **({"content": content} if content else {}),
     }
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from serving.words.actions import action_text
+from serving.words.answers import notice_text
 from serving.words.reasons import reason_text
 from serving.words.tables import Words
 
@@ -188,10 +189,7 @@ class Speaker:
 
     def notice(self, notice: Facts) -> str:
         """Return why less than everything is said."""
-        code, words = notice["code"], self.words
-        if words.has("notice", code):
-            return words.say(f"notice.{code}", text=notice["text"])
-        return str(notice["text"])
+        return notice_text(self.words, notice)
 
     def plan(self, item: Facts) -> Iterator[str]:
         """Yield what to do, or why nothing can be said."""

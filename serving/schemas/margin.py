@@ -156,11 +156,14 @@ class TokenAnswer:
         `collateral`, `debt` or `position`, shorts below zero.
     amount
         Whole tokens, exact.
+    text
+        As people say it: `2,152.14 USDC`.
     """
 
     kind: str
     asset: str
     amount: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

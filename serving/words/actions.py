@@ -25,6 +25,11 @@ def action_text(words: Words, action: Mapping[str, Any]) -> str:
     return words.say("plan.worth", action=text, value=words.amount(action["value"]))
 
 
+def token_text(words: Words, token: Mapping[str, Any]) -> str:
+    """Return what is held or owed of an asset: `2,152.14 USDC`."""
+    return words.say("plan.tokens", amount=words.amount(token["amount"]), asset=token["asset"])
+
+
 def quantity_text(words: Words, quantity: Mapping[str, Any]) -> str:
     """Return an amount in whole tokens; where they are not known, in the venue's units."""
     tokens, asset = quantity.get("tokens"), quantity["asset"]

@@ -12,14 +12,16 @@ alerodriargui/aave-v4 at 5f0e7cbd, a mirror of aave/aave-v4 v0.5.11 of 2026-06-1
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from models.domain import Account, LegKind, Market
+from models.domain import Account, Leg, LegKind, Market
 from models.margin.fixed_point import BPS, MAX_UINT256, RAY, WAD, mul_div_up
-from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
+from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, TokenAmount, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.tokens import in_tokens
 from models.margin.variables import Variable
 from models.margin.venues.aave_v4_account import (
     BPS_TO_WAD,
     AccountData,
+    Hub,
     Position,
     account_data,
 )
@@ -290,6 +292,28 @@ def is_worse(after: Margin, before: Margin) -> bool:
     return after.ratio.value < before.ratio.value
 
 
+def tokens(account: Account, market: Market, terms: Terms) -> tuple[TokenAmount, ...] | Refusal:
+    """Return what shares are worth, and what is owed with its premium, in whole tokens."""
+    digits = {asset: reserve.decimals for asset, reserve in terms.reserves.items()}
+    return in_tokens(account.legs, lambda leg: assets_of(leg, account, market), digits)
+
+
+def assets_of(leg: Leg, account: Account, market: Market) -> int | Refusal:
+    """Return what a leg's shares are worth or owe, smallest units, rounded against the account."""
+    name, state = leg.asset, market.state
+    if leg.kind is LegKind.COLLATERAL:
+        assets, shares = state.get(f"{name}.added_assets"), state.get(f"{name}.added_shares")
+        if assets is None or shares is None:
+            return Refusal("hub_totals_missing", f"{name}.added_assets, {name}.added_shares")
+        return Hub(assets, shares).to_assets_down(int(leg.quantity))
+    index = state.get(f"{name}.drawn_index")
+    if leg.kind is LegKind.POSITION or index is None:
+        return Refusal("drawn_index_missing", f"{name}.drawn_index")
+    premium = account.options.get(f"{name}.premium_shares", 0) * index
+    premium -= account.options.get(f"{name}.premium_offset_ray", 0)
+    return mul_div_up(int(leg.quantity) * index + premium, 1, RAY)
+
+
 def bare(terms: Terms) -> Terms:
     """Return the terms with whatever counts as collateral counted in full."""
     reserves = {
@@ -326,6 +350,7 @@ RULEBOOKS = (
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
         bare=bare,
+        tokens=tokens,
         liquidate=liquidate,
     ),
 )

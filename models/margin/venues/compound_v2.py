@@ -18,12 +18,14 @@ compound-finance/compound-protocol at a3214f67, Comptroller.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 from models.domain import Account, Exact, Leg, LegKind, Market
 from models.margin.fixed_point import WAD
-from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
+from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, TokenAmount, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.tokens import in_tokens
 from models.margin.toxicity import is_toxic
 from models.margin.uint import uint
 from models.margin.variables import Variable
@@ -47,12 +49,15 @@ class Terms:
         Share of an asset's value that counts, by asset, wad.
     protocol_seize_share
         Part of what is seized that the market keeps as reserves, wad.
+    decimals
+        By asset: digits between a whole token and its smallest unit; the rules do not read them.
     """
 
     close_factor: int
     liquidation_incentive: int
     collateral_factors: Mapping[str, int]
     protocol_seize_share: int = 0
+    decimals: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -394,6 +399,21 @@ def bare(terms: Terms) -> Terms:
     return replace(terms, collateral_factors=factors)
 
 
+def tokens(account: Account, market: Market, terms: Terms) -> tuple[TokenAmount, ...] | Refusal:
+    """Return what each leg holds or owes of its underlying, in whole tokens."""
+    return in_tokens(account.legs, lambda leg: underlying_of(leg, market), terms.decimals)
+
+
+def underlying_of(leg: Leg, market: Market) -> Exact | Refusal:
+    """Return what a leg holds or owes, smallest units of the underlying."""
+    if leg.kind is LegKind.DEBT:
+        return leg.quantity
+    rate = market.state.get(f"{leg.asset}.exchange_rate", 0)
+    if leg.kind is LegKind.POSITION or rate <= 0:
+        return Refusal("exchange_rate_missing", f"{leg.asset}.exchange_rate")
+    return Fraction(int(leg.quantity) * rate, WAD)
+
+
 STATE = (
     Variable("{asset}.exchange_rate", "wad"),
     Variable("{asset}.deprecated", "0 or 1"),
@@ -410,5 +430,6 @@ RULEBOOKS = (
         margin=margin,
         bare=bare,
         liquidate=liquidate,
+        tokens=tokens,
     ),
 )

@@ -11,7 +11,8 @@ is when the account last passed its check, which starts the cool-off.
 
 `Market.state`: `interest_accumulator` (ray) as of `updated_at` (Unix seconds; the moment of
 judgement where absent), `interest_rate` (ray per second; without it an account is not judged
-later than `updated_at`), `liquidate_paused` (0 or 1).
+later than `updated_at`), `liquidate_paused` (0 or 1); `{asset}.exchange_rate`, what a share of a
+collateral vault stands for (wad), by which balances are told in tokens and nothing is judged.
 
 New borrowing is judged at bid against ask and must be covered by more than the debt;
 liquidation is judged at mid prices and is open at equality.
@@ -24,11 +25,13 @@ euler-xyz/euler-vault-kit at 5b98b420: Liquidation, LiquidityUtils, LTVConfig, C
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from fractions import Fraction
 
-from models.domain import Account, Exact, LegKind, Market, Price
+from models.domain import Account, Exact, Leg, LegKind, Market, Price
 from models.margin.fixed_point import BPS, RAY, WAD, mul_div_down, rpow_half_up
-from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
+from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, TokenAmount, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.tokens import in_tokens
 from models.margin.toxicity import is_toxic
 from models.margin.uint import uint
 from models.margin.variables import Variable
@@ -83,6 +86,8 @@ class Terms:
         Seconds after a passed check in which the account is not liquidated.
     socialized
         Whether debt left without collateral is taken off the vault's suppliers.
+    decimals
+        By asset: digits between a whole token and its smallest unit; the rules do not read them.
     """
 
     asset: str
@@ -91,6 +96,7 @@ class Terms:
     unit_of_account: str | None = None
     liquidation_cool_off_time: int = 0
     socialized: bool = True
+    decimals: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,6 +333,8 @@ def fault_of(account: Account, market: Market, needed: tuple[str, ...]) -> str |
 def margin(account: Account, market: Market, terms: Terms) -> Margin:
     """Judge one account with interest and ramps carried to the moment of judgement.
 
+    Both sides are units of account: whole ones where the terms tell its digits, else smallest.
+
     The ratio `health_score` is adjusted collateral over liability, wad; at 1 and below the
     account is liquidatable.
     """
@@ -366,6 +374,7 @@ def _judge(account: Account, market: Market, terms: Terms, needed: tuple[str, ..
         reason=reason,
         maintenance=side,
         initial=_initial(position, market.prices, terms),
+        value_decimals=terms.decimals.get(terms.unit_of_account or "", 0),
         ratio=Ratio("health_score", score, 18),
         prices=needed,
     )
@@ -514,11 +523,35 @@ def bare(terms: Terms) -> Terms:
     return replace(terms, collaterals=counted)
 
 
+def tokens(account: Account, market: Market, terms: Terms) -> tuple[TokenAmount, ...] | Refusal:
+    """Return what shares stand for, and the debt with interest, in whole tokens."""
+    return in_tokens(
+        account.legs, lambda leg: assets_of(leg, account, market, terms), terms.decimals
+    )
+
+
+def assets_of(leg: Leg, account: Account, market: Market, terms: Terms) -> Exact | Refusal:
+    """Return what a leg holds or owes, smallest units of what its vault holds."""
+    if leg.kind is LegKind.DEBT:
+        now = accrue(market, terms, market.at)
+        fault = fault_of(account, now, ())
+        owed = replace(account, legs=(leg,))
+        try:
+            return Refusal(fault) if fault else assets_up(position_of(owed, now).owed)
+        except OverflowError:
+            return Refusal("overflow")
+    rate = market.state.get(f"{leg.asset}.exchange_rate")
+    if leg.kind is LegKind.POSITION or rate is None:
+        return Refusal("exchange_rate_missing", f"{leg.asset}.exchange_rate")
+    return Fraction(int(leg.quantity) * rate, WAD)
+
+
 STATE = (
     Variable("interest_accumulator", "ray"),
     Variable("updated_at", "Unix seconds"),
     Variable("interest_rate", "ray a second"),
     Variable("liquidate_paused", "0 or 1"),
+    Variable("{asset}.exchange_rate", "wad"),
 )
 OPTIONS = (
     Variable("interest_accumulator", "ray"),
@@ -537,5 +570,6 @@ RULEBOOKS = (
         bare=bare,
         liquidate=liquidate,
         accrue=accrue,
+        tokens=tokens,
     ),
 )

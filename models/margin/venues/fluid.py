@@ -22,13 +22,15 @@ References
 Instadapp/fluid-contracts-public at a9949b48: tickMath (executed), vaultT1 core (read).
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from models.domain import Account, LegKind, Market, Price
+from models.domain import Account, Exact, Leg, LegKind, Market, Price
 from models.margin.fixed_point import BPS, mul_div_down
-from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
+from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, TokenAmount, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.tokens import in_tokens
 from models.margin.uint import uint
 from models.margin.variables import Variable
 
@@ -99,6 +101,8 @@ class Terms:
         liquidated, and beyond which it is absorbed; thousandths.
     liquidation_penalty
         Collateral that a liquidator gets on top, basis points.
+    decimals
+        By asset: digits between a whole token and its smallest unit; the rules do not read them.
     """
 
     collateral_asset: str
@@ -107,6 +111,7 @@ class Terms:
     liquidation_threshold: int
     liquidation_max_limit: int
     liquidation_penalty: int
+    decimals: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,8 +268,9 @@ def fault_of(price: Price | None, collateral: int, market: Market) -> str | None
 def margin(account: Account, market: Market, terms: Terms) -> Margin:
     """Judge one position by its tick against the tick of the liquidation threshold.
 
-    Both sides are raw debt: what the collateral carries at the threshold's tick against
-    what the position's own tick stands for. The ratio `tick` is the position's own.
+    Both sides are debt: what the collateral carries at the threshold's tick against what the
+    position's own tick stands for, in whole tokens where the terms tell their digits, else in
+    smallest units. The ratio `tick` is the position's own.
     """
     collateral, debt = holdings(account)
     asset = terms.collateral_asset
@@ -294,13 +300,16 @@ def margin(account: Account, market: Market, terms: Terms) -> Margin:
 def _judge(tick: int, collateral: int, *, price: Price, market: Market, terms: Terms) -> Margin:
     """Judge a tick, or raise OverflowError where the contract reverts."""
     raw = raw_price(price.value, market)
+    per_raw = Fraction(market.state.get("borrow_exchange_price", EXCHANGE_SCALE), EXCHANGE_SCALE)
+    digits = terms.decimals.get(terms.debt_asset, 0)
     if limit_ratio(raw, terms.liquidation_threshold) < MIN_RATIO:
         # Every debt is above such a limit, yet the venue has no tick for it and reverts.
-        debt_value = Fraction(ratio_at_tick(tick) * collateral, RATIO_SCALE)
+        debt_value = Fraction(ratio_at_tick(tick) * collateral, RATIO_SCALE) * per_raw
         return Margin(
             verdict=Verdict.NOT_EXECUTABLE,
             reason="ratio_out_of_range",
             maintenance=Side(0, debt_value),
+            value_decimals=digits,
             ratio=Ratio("tick", tick, 0),
             prices=(terms.collateral_asset,),
         )
@@ -313,23 +322,28 @@ def _judge(tick: int, collateral: int, *, price: Price, market: Market, terms: T
     return Margin(
         verdict=verdict,
         reason=reason,
-        maintenance=_side(tick, limit, collateral),
-        initial=_initial(tick, collateral, price=price, market=market, terms=terms),
+        maintenance=_side(tick, limit, collateral * per_raw),
+        initial=_initial(tick, collateral * per_raw, price=price, market=market, terms=terms),
+        value_decimals=digits,
         ratio=Ratio("tick", tick, 0),
         prices=(terms.collateral_asset,),
     )
 
 
-def _side(tick: int, limit: int, collateral: int) -> Side:
-    """Return raw debt carried at one tick against raw debt at the position's."""
+def _side(tick: int, limit: int, collateral: Fraction) -> Side:
+    """Return debt carried at one tick against debt at the position's, smallest units.
+
+    Parameters
+    ----------
+    collateral
+        Raw collateral times what a unit of raw debt stands for.
+    """
     credit, requirement = ratio_at_tick(limit), ratio_at_tick(tick)
-    return Side(
-        Fraction(credit * collateral, RATIO_SCALE), Fraction(requirement * collateral, RATIO_SCALE)
-    )
+    return Side(credit * collateral / RATIO_SCALE, requirement * collateral / RATIO_SCALE)
 
 
 def _initial(
-    tick: int, collateral: int, *, price: Price, market: Market, terms: Terms
+    tick: int, collateral: Fraction, *, price: Price, market: Market, terms: Terms
 ) -> Side | None:
     """Return the side that borrowing is judged by; None where its price is refused."""
     value = price.value if price.bid is None else price.bid
@@ -369,6 +383,20 @@ def liquidate(
     )
 
 
+def tokens(account: Account, market: Market, terms: Terms) -> tuple[TokenAmount, ...] | Refusal:
+    """Return what the raw amounts stand for, in whole tokens."""
+    return in_tokens(account.legs, lambda leg: amount_of(leg, market), terms.decimals)
+
+
+def amount_of(leg: Leg, market: Market) -> Exact | Refusal:
+    """Return what a leg's raw amount stands for, smallest units."""
+    side = "supply" if leg.kind is LegKind.COLLATERAL else "borrow"
+    price = market.state.get(f"{side}_exchange_price", EXCHANGE_SCALE)
+    if leg.kind is LegKind.POSITION or price <= 0:
+        return Refusal("exchange_price_missing", f"{side}_exchange_price")
+    return Fraction(int(leg.quantity) * price, EXCHANGE_SCALE)
+
+
 STATE = (
     Variable("supply_exchange_price", "10^12"),
     Variable("borrow_exchange_price", "10^12"),
@@ -385,5 +413,6 @@ RULEBOOKS = (
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
         liquidate=liquidate,
+        tokens=tokens,
     ),
 )

@@ -25,14 +25,16 @@ References
 gmx-io/gmx-synthetics at a5c0c883 (PositionUtils, PositionPricingUtils, MarketUtils).
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
 
 from models.domain import Account, Leg, LegKind, Market, Price
 from models.margin.fixed_point import mul_div_down, mul_div_up
-from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, Verdict
+from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, TokenAmount, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
+from models.margin.tokens import in_tokens
 from models.margin.variables import Variable
 
 FLOAT_DECIMALS = 30
@@ -59,6 +61,8 @@ class Terms:
         Most that a negative price impact counts, share of the size.
     liquidation_fee_factor
         Further fee of a liquidation, share of the size; the check leaves it out.
+    decimals
+        By asset: digits between a whole token and its smallest unit; the rules do not read them.
     """
 
     min_collateral_factor: int
@@ -66,6 +70,7 @@ class Terms:
     position_fee_factor: int
     max_impact_factor: int = 0
     liquidation_fee_factor: int = 0
+    decimals: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -405,6 +410,11 @@ def accrue(market: Market, terms: Terms, at: datetime) -> Market:  # noqa: ARG00
     return replace(market, at=at, state=carried)
 
 
+def tokens(account: Account, market: Market, terms: Terms) -> tuple[TokenAmount, ...] | Refusal:  # noqa: ARG001 - fees are taken at closing
+    """Return the collateral and the size in index tokens, in whole tokens; shorts below zero."""
+    return in_tokens(account.legs, lambda leg: leg.quantity, terms.decimals)
+
+
 STATE = (
     Variable("{market}.cumulative_borrowing_factor.{side}", "10^30"),
     Variable("{market}.borrowing_factor_per_second.{side}", "10^30 a second"),
@@ -435,5 +445,6 @@ RULEBOOKS = (
         liquidate=liquidate,
         accrue=accrue,
         bankruptcy_price=index_bankruptcy_price,
+        tokens=tokens,
     ),
 )

@@ -159,6 +159,12 @@ def checked(outcome: Outcome) -> bytes:
     raise ServiceRefused(outcome.status_code, problem)
 
 
+def headers_of(key: str | None, language: str | None) -> dict[str, str]:
+    """Return what every request of a client says of who asks, and in which language."""
+    named = {} if language is None else {"Accept-Language": language}
+    return named if key is None else {**named, "Authorization": f"Bearer {key}"}
+
+
 class Transport:
     """Asks and waits.
 
@@ -168,6 +174,8 @@ class Transport:
         Of the service.
     key
         As `forewarn keys create` shows it once; None on loopback while no keys exist.
+    language
+        Of every `text` in the answers, such as `de`; None for English.
     timeout
         Seconds for one attempt.
     transport, sleep
@@ -179,12 +187,13 @@ class Transport:
         url: str,
         *,
         key: str | None = None,
+        language: str | None = None,
         timeout: float = 60.0,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.url = url
-        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        headers = headers_of(key, language)
         self._http = httpx.Client(
             base_url=url, headers=headers, timeout=timeout, transport=transport
         )
@@ -239,12 +248,13 @@ class AsyncTransport:
         url: str,
         *,
         key: str | None = None,
+        language: str | None = None,
         timeout: float = 60.0,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.url = url
-        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        headers = headers_of(key, language)
         self._http = httpx.AsyncClient(
             base_url=url, headers=headers, timeout=timeout, transport=transport
         )

@@ -3013,6 +3013,7 @@ class TokenAnswer(TypedDict):
     kind: str
     asset: str
     amount: str
+    text: str
 
 
 class TransferBody(TypedDict):

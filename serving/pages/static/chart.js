@@ -1,7 +1,8 @@
 /** The price of one asset with the trigger, the alerts and what the owner did. */
 
+import { amount } from "./format.js";
 import { colour } from "./frame.js";
-import { say } from "./words.js";
+import { LOCALE, say } from "./words.js";
 
 const GRAVITY = ["ok", "watch", "warn", "bad"];
 const TONES = { bad: "bad", warn: "warn", watch: "watch", ok: "ok" };
@@ -13,6 +14,7 @@ const seconds = (iso) => Math.floor(new Date(iso).getTime() / SECOND);
 function looks() {
   return {
     // Its logo would need inline style, which no page allows.
+    localization: { locale: LOCALE, priceFormatter: amount },
     layout: { attributionLogo: false, background: { color: colour("sheet") }, textColor: colour("soft") },
     grid: { vertLines: { color: colour("rule") }, horzLines: { color: colour("rule") } },
     rightPriceScale: { borderColor: colour("rule") },

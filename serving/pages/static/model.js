@@ -2,7 +2,7 @@
 
 import { ask, asked } from "./ask.js";
 import { ceiling } from "./draw.js";
-import { amount, day, few, fixed, hours, percent, range, span, when } from "./format.js";
+import { amount, budget as budgetOf, day, few, fixed, hours, percent, range, span, when } from "./format.js";
 import { start, trying } from "./frame.js";
 import { say, word } from "./words.js";
 
@@ -128,6 +128,7 @@ function page() {
     },
     get ladder() {
       return Object.entries(this.part?.rungs ?? {}).map(([rung, found]) => ({
+        key: rung,
         rung: nameOf(rung),
         ...Object.fromEntries(RUNGS.map((name) => [name, measured(found[name])])),
       }));
@@ -172,7 +173,7 @@ function page() {
           key: `${rung} ${budget}`,
           rung: nameOf(rung),
           isModel: rung === THE_MODEL,
-          budget,
+          budget: budgetOf(budget),
           warned: say("some_of", { some: found.warned.value, all: found.episodes }),
           lead: hours(found.lead_median),
           precision: percent(found.precision),
