@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from msgspec import structs
 from parameter_books import AT, Holder, Loan, aave, perpetuals, reserve
 
 from features.inputs import Events, Tables
@@ -123,7 +122,7 @@ def loans() -> TermBook:
     ]
     cases = aave(rows, TERMS, {"A": UNIT, "D": UNIT})
     around = replace(cases[0].market, state={**cases[0].market.state, **TOTALS})
-    return book([structs.replace(case, market=around) for case in cases], {"A": 1, "D": 1})
+    return book([replace(case, market=around) for case in cases], {"A": 1, "D": 1})
 
 
 def recommended(store: Store, judged: TermBook, *names: str, **more: Any) -> RecommendAnswer:
