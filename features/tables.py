@@ -426,8 +426,13 @@ def _is_time(cell: object) -> bool:
 def _parse_text(raw: pd.Series, column: Column) -> tuple[pd.Series, Bad]:
     """Parse names; one that is absent is None."""
     values = raw.astype(object)
-    absent = values.isna() | values.map(lambda value: not str(value).strip())
-    named = values.map(str).astype(object).where(~absent, None)
+    if isinstance(raw.dtype, pd.StringDtype):  # a name stands in many rows: each is read once
+        blank = [name for name in raw.dropna().unique() if not name.strip()]
+        absent, names = raw.isna() | raw.isin(blank), values
+    else:
+        absent = values.isna() | values.map(lambda value: not str(value).strip())
+        names = values.map(str).astype(object)
+    named = names.where(~absent, None)
     bad = absent | ~named.isin(column.allowed) if column.allowed else absent
     return named, bad.to_numpy(dtype=bool)
 

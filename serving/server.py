@@ -98,6 +98,15 @@ class Supervisor(Multiprocess):
             listening.close()
         super().terminate_all()
 
+    def keep_subprocess_alive(self) -> None:
+        """Replace workers that ended, even one that ended while it was asked whether it lives.
+
+        As long as its end of the pipe is open here as well, its answer would be waited for.
+        """
+        for process in self.processes:
+            process.child_conn.close()
+        super().keep_subprocess_alive()
+
 
 def serve(host: str, port: int) -> int:
     """Answer by the environment's settings until SIGINT or SIGTERM; return the exit code."""

@@ -1,6 +1,7 @@
 """The order and manner of a run, and databases: SQLite always, PostgreSQL where there is one."""
 
 import contextlib
+import gc
 import os
 import secrets
 import shutil
@@ -23,17 +24,21 @@ SERVER = "FOREWARN_TEST_POSTGRES"
 """URL of a database on a running server whose user may create databases."""
 
 LONGEST = (
-    "test_faults.py",
+    "test_stream_ingestion.py",
     "test_pages.py",
+    "test_risk_backtest.py",
+    "test_faults.py",
     "test_story.py",
+    "test_conduct.py",
     "test_lifecycle.py",
     "test_alert_crash.py",
     "test_venus_chain.py",
-    "test_conduct.py",
     "test_connect_exchange.py",
-    "test_exchanges.py",
+    "test_score_command.py",
     "test_unseen_venue.py",
+    "test_watch_parts.py",
     "test_train_evaluate.py",
+    "test_exchanges.py",
     "test_demo.py",
     "test_mcp.py",
     "test_schema.py",
@@ -41,20 +46,24 @@ LONGEST = (
     "test_follow.py",
     "test_kill.py",
     "test_reserve_backtest.py",
-    "test_risk_backtest.py",
     "test_orders.py",
     "test_docs.py",
     "test_alert_delivery.py",
     "test_setting_up.py",
     "test_one_more.py",
+    "test_image.py",
     "test_governance.py",
     "test_partitions.py",
     "test_servers.py",
     "test_schedules.py",
+    "test_alerts_whole.py",
+    "test_stored.py",
+    "test_traps.py",
     "test_margin_service.py",
     "test_hyperliquid_positions.py",
     "test_readme.py",
     "test_service.py",
+    "test_without_extras.py",
 )
 """Files that take longest: begun first, so that no worker is left alone with one at the end."""
 
@@ -78,11 +87,25 @@ hypothesis.settings.load_profile("busy")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let threads that wait sleep, in every worker; sum up what they tell."""
+    """Leave one thread to each process, in every worker; sum up what they tell."""
+    # Processes keep the cores busy as it is; threads of one would wait for each other.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # The many processes that tests start load what the first one has compiled.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     config.pluginmanager.register(Tally())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Let the collector of garbage pass over what is imported and collected: it stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)
@@ -213,6 +236,14 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     laid = request.getfixturevalue("laid_postgresql")
     with _postgresql_database(server, _fresh(), like=laid) as url:
         yield url
+
+
+@pytest.fixture
+def book_url(tmp_path: Path, laid_sqlite: Path) -> str:
+    """Return the URL of an empty store in a file of the test's own."""
+    path = tmp_path / "book.sqlite3"
+    shutil.copyfile(laid_sqlite, path)
+    return f"sqlite:///{path}"
 
 
 @pytest.fixture

@@ -174,28 +174,23 @@ class Response:
 
     Parameters
     ----------
-    curves
-        Logistic curves without and with the distance below earlier highs; None where every
-        row of the past was on one side.
+    weights
+        Log-odds per unit of each driver, shape (14,): the mean of a logistic curve without and
+        one with the distance below earlier highs, which is a line as they are.
+    intercept
+        Log-odds where every driver is 0; infinite where every row of the past was on one side.
     rate
         Share of past rows that exceeded the amount.
     """
 
-    curves: tuple[Pipeline, Pipeline] | None
+    weights: Floats
+    intercept: float
     rate: float
 
-    def chances(self, rows: pd.DataFrame, lows: Floats) -> Floats:
-        """Return probabilities averaged over lows of shape (rows, paths), shape (rows,)."""
-        if self.curves is None:
-            return np.full(len(rows), self.rate)
-        total = np.zeros(len(rows))
-        for path in lows.T:
-            odds = [
-                curve.decision_function(_drivers(rows, path, with_highs=place > 0))
-                for place, curve in enumerate(self.curves)
-            ]
-            total += special.expit(np.mean(odds, axis=0))
-        return np.asarray(total / lows.shape[1])
+    @property
+    def is_learned(self) -> bool:
+        """Return whether the past held both sides."""
+        return bool(np.isfinite(self.intercept))
 
 
 def response(rows: pd.DataFrame, exceeded: Mask) -> Response:
@@ -209,33 +204,45 @@ def response(rows: pd.DataFrame, exceeded: Mask) -> Response:
         Whether the horizon's liquidations exceeded the amount, shape (rows,).
     """
     rate = float(np.mean(exceeded))
+    drivers = _drivers(rows, rows["low_ahead"].to_numpy())
+    weights = np.zeros(drivers.shape[1])
     if rate in {0.0, 1.0}:
-        return Response(None, rate)
-    low = rows["low_ahead"].to_numpy()
-    first, second = (
-        _scaled(LogisticRegression(max_iter=2000)).fit(  # type: ignore[no-untyped-call]
-            _drivers(rows, low, with_highs=with_highs), exceeded
-        )
-        for with_highs in (False, True)
-    )
-    return Response((first, second), rate)
+        return Response(weights, float(special.logit(rate)), rate)
+    intercept = 0.0
+    for count in (drivers.shape[1] - len(HIGHS), drivers.shape[1]):
+        curve = _scaled(LogisticRegression(max_iter=2000))
+        curve.fit(drivers[:, :count], exceeded)  # type: ignore[no-untyped-call]
+        scaler, line = curve[0], curve[1]
+        slopes = line.coef_[0] / scaler.scale_
+        weights[:count] += slopes / 2.0
+        intercept += float(line.intercept_[0] - slopes @ scaler.mean_) / 2.0
+    return Response(weights, intercept, rate)
 
 
-def _drivers(rows: pd.DataFrame, low: Floats, *, with_highs: bool) -> Floats:
-    """Return what a response reads, shape (rows, 12 or 14)."""
+def _averaged(responses: Sequence[Response], rows: pd.DataFrame, lows: Floats) -> Floats:
+    """Return probabilities averaged over lows of shape (rows, paths), shape (rows, responses)."""
+    weights = np.column_stack([each.weights for each in responses])
+    intercepts = np.array([each.intercept for each in responses])
+    total = np.zeros((len(rows), len(responses)))
+    for path in lows.T:
+        total += special.expit(_drivers(rows, path) @ weights + intercepts)
+    return total / lows.shape[1]
+
+
+def _drivers(rows: pd.DataFrame, low: Floats) -> Floats:
+    """Return what a response reads, shape (rows, 14); the highs come last."""
     columns: list[Any] = [low, low**2]
     columns += [np.minimum(0.0, low - rows[f"low{window}"].to_numpy()) for window in LOWS]
     columns += [rows[f"liquidated{window}"].to_numpy() for window in SUMS]
     columns += [np.log(rows[f"moved{half}"].to_numpy()) for half in (24, 168)]
-    if with_highs:
-        columns += [rows[f"high{window}"].to_numpy() for window in HIGHS]
+    columns += [rows[f"high{window}"].to_numpy() for window in HIGHS]
     return np.column_stack(columns)
 
 
 def has_drivers(rows: pd.DataFrame) -> Mask:
     """Return which rows lack nothing that a forecast reads, shape (rows,)."""
     zero = np.zeros(len(rows))
-    drivers = _drivers(rows, zero, with_highs=True)
+    drivers = _drivers(rows, zero)
     return np.asarray(np.isfinite(np.column_stack([drivers, _spans(rows)])).all(axis=1))
 
 
@@ -259,13 +266,12 @@ class ReserveModel:
 
     def chances(self, rows: pd.DataFrame) -> dict[float, Floats]:
         """Return the probability of exceeding each amount in USD, shape (rows,) each."""
-        lows = self.path.lows(rows)
-        return {amount: fitted.chances(rows, lows) for amount, fitted in self.above.items()}
+        averaged = _averaged([*self.above.values()], rows, self.path.lows(rows))
+        return dict(zip(self.above, averaged.T, strict=True))
 
     def quantiles(self, rows: pd.DataFrame, levels: Sequence[float]) -> Floats:
         """Return quantiles of what is liquidated, 1e-4 of supply, shape (rows, levels)."""
-        lows = self.path.lows(rows)
-        chances = np.column_stack([fitted.chances(rows, lows) for fitted in self.ladder])
+        chances = _averaged(self.ladder, rows, self.path.lows(rows))
         falling = np.minimum.accumulate(chances, axis=1)
         return np.array([[_inverted(row, level) for level in levels] for row in falling])
 

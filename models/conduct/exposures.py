@@ -5,12 +5,14 @@ is done and undone within an hour counts for nothing, nor does a danger that the
 the hour before and took away again.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
+from operator import attrgetter
 
 from models.errors import Fault, InvalidInput
 
@@ -140,7 +142,7 @@ def record(moments: Iterable[Moment], *, as_of: datetime) -> Record:
     exposures: list[Exposure] = []
     days: list[ProtectiveDay] = []
     for rows in by_account.values():
-        past = [moment for moment in rows if moment.at <= as_of]
+        past = rows[: bisect_right(rows, as_of, key=_at)]
         standing = [m for m in past if m.kind in OPPOSITE and _stands(m, past, as_of=as_of)]
         exposures += _exposures(past, standing, as_of=as_of)
         days += _days(standing)
@@ -151,14 +153,22 @@ def record(moments: Iterable[Moment], *, as_of: datetime) -> Record:
     )
 
 
+_at = attrgetter("at")
+
+
+def _between(rows: Sequence[Moment], first: datetime, last: datetime) -> Sequence[Moment]:
+    """Return the moments, of some in order, from one time to another, both included."""
+    return rows[bisect_left(rows, first, key=_at) : bisect_right(rows, last, key=_at)]
+
+
 def _stands(action: Moment, past: Sequence[Moment], *, as_of: datetime) -> bool:
     """Whether a protective action is an hour old and was not half undone within an hour."""
     if action.at + WASH > as_of:
         return False
     undone = sum(
         other.amount
-        for other in past
-        if other.kind is OPPOSITE[action.kind] and abs(other.at - action.at) <= WASH
+        for other in _between(past, action.at - WASH, action.at + WASH)
+        if other.kind is OPPOSITE[action.kind]
     )
     return undone < action.amount / 2 or (not undone and not action.amount)
 
@@ -206,9 +216,10 @@ def _ended(
     as_of: datetime,
 ) -> Exposure:
     """Return an exposure that ended, with its outcome."""
-    acts = [m for m in past if m.kind in OPPOSITE and began.at <= m.at <= ended.at]
-    counted = [m for m in standing if began.at <= m.at <= ended.at]
-    was_alerted = any(m.kind is Kind.ALERTED and began.at <= m.at <= ended.at for m in past)
+    during = _between(past, began.at, ended.at)
+    acts = [m for m in during if m.kind in OPPOSITE]
+    counted = _between(standing, began.at, ended.at)
+    was_alerted = any(m.kind is Kind.ALERTED for m in during)
     return Exposure(
         account=began.account,
         venue=began.venue,
@@ -232,13 +243,13 @@ def _outcome(
     """Return how an exposure ended."""
     if ended.kind is Kind.LIQUIDATE:
         return Outcome.LIQUIDATED
-    is_made = any(m.kind in RISKIER and began.at - WASH <= m.at <= began.at for m in past)
+    is_made = any(m.kind in RISKIER for m in _between(past, began.at - WASH, began.at))
     if (is_made and ended.at - began.at <= WASH) or (acts and not counted):
         return Outcome.WASHED
     if not counted:
         return Outcome.PASSED
     is_again = any(
-        m.kind in {Kind.EXPOSED, Kind.LIQUIDATE} and ended.at <= m.at < ended.at + LASTING
-        for m in past
+        m.kind in {Kind.EXPOSED, Kind.LIQUIDATE} and m.at < ended.at + LASTING
+        for m in _between(past, ended.at, ended.at + LASTING)
     )
     return Outcome.PARTIAL if is_again or ended.at + LASTING > as_of else Outcome.CURED

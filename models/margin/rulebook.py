@@ -12,6 +12,8 @@ from typing import Any, Generic, TypeVar
 from models.domain import Account, Exact, Market
 from models.errors import UnknownRulebook
 from models.margin import venues
+from models.margin.legs import ReadLegs
+from models.margin.refused import refused
 from models.margin.result import (
     Headroom,
     Liquidation,
@@ -98,6 +100,9 @@ class Rulebook(Generic[T]):
         (account, market, terms) to the maintenance side that `margin` gives, at less cost, where
         an account is liquidatable exactly where that side is short; None in place of the
         function where `margin` alone tells.
+    reads
+        Terms to the legs that the rules read. What else is stated is for `leg_faults` to find:
+        of it the rules would say nothing.
     state
         What is read of `Market.state`.
     options
@@ -120,6 +125,7 @@ class Rulebook(Generic[T]):
     tokens: Callable[[Account, Market, T], tuple[TokenAmount, ...] | Refusal] | None = None
     at_prices: Callable[[Account, Market, T], MarginAt] | None = None
     side: Callable[[Account, Market, T], Side | None] | None = None
+    reads: Callable[[T], ReadLegs] = lambda _: ReadLegs()
     state: tuple[Variable, ...] = ()
     options: tuple[Variable, ...] = ()
     is_exact: bool = False
@@ -154,12 +160,16 @@ def load(venue: str, version: str) -> Rulebook[Any]:
     Raises
     ------
     UnknownRulebook
-        When the venue or the version is not known; the message lists those that are.
+        When the venue or the version is not known; the message lists those that are, or tells
+        why the venue is refused.
     """
     try:
         return load_all()[venue, version]
     except KeyError:
-        available = ", ".join(f"{v}/{n}" for v, n in sorted(load_all()))
+        reason = refused(venue)
+        if reason is not None:
+            raise UnknownRulebook(f"no rulebook of {reason}") from None
+        available = ", ".join(sorted(f"{v}/{n}" for v, n in load_all()))
         raise UnknownRulebook(f"no rulebook {venue}/{version}; known: {available}") from None
 
 

@@ -89,13 +89,17 @@ def _changed(
     case = item.case
     market = _shocked(case, request)
     after = structs.replace(case, market=market)
+    stated = _changed_terms(item, request)
+    if stated is not None:
+        after = structs.replace(after, terms=terms_of(stated[1], case.rulebook, stated[0]))
     changed = _changed_legs(item, request)
     if changed is not None:
         legs = inputs.legs(changed[1], changed[0], case.rulebook)
         after = structs.replace(after, account=replace(case.account, legs=legs))
-    stated = _changed_terms(item, request)
-    if stated is not None:
-        after = structs.replace(after, terms=terms_of(stated[1], case.rulebook, stated[0]))
+    place = f"{case.place}/legs" if changed is None else changed[0]
+    faults = inputs.unread_legs(after.account.legs, place, after)
+    if faults:
+        raise InvalidInput(faults)
     return evaluate_rules(case, within=item.meter), evaluate_rules(after, within=item.meter)
 
 

@@ -1,20 +1,23 @@
 """Accounts as Parquet: the files, the parts they are cut into, rows as accounts of a request."""
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import fs
 from pyarrow import parquet as pq
 
 from features.tables import place
 from models.errors import Fault, InvalidInput, InvalidTable
+from serving.bulk.listing import Listed, Listing
 from serving.schemas import requests
 from serving.schemas.strict_json import escape, read_each
 
@@ -45,25 +48,45 @@ class File:
         Rows of each row group.
     sha256
         Of its bytes.
+    columns
+        Names in the file, and here, of what is read.
+    constants
+        What the log of a table states for every row.
+    left_out
+        Rows that the log of a table deletes, from 0, ascending.
     """
 
     name: str
     path: str
     groups: tuple[int, ...]
     sha256: str
+    columns: tuple[tuple[str, str], ...]
+    constants: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[int, ...] = ()
 
     @property
     def rows(self) -> int:
-        """Rows of the file."""
-        return sum(self.groups)
+        """Rows of the file that count."""
+        return sum(self.groups) - len(self.left_out)
+
+    def left_within(self, start: int, stop: int) -> tuple[int, ...]:
+        """Return the rows between two that do not count."""
+        return self.left_out[bisect_left(self.left_out, start) : bisect_left(self.left_out, stop)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The files of a book, in the order of their names."""
+    """The files of a book, in the order of their names.
+
+    Parameters
+    ----------
+    table
+        Kind and version of the table they are of; empty for a directory.
+    """
 
     filesystem: fs.FileSystem
     files: tuple[File, ...]
+    table: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -79,17 +102,15 @@ class Part:
     ----------
     start, stop
         Rows of the file from 0, the last one not included.
+    rows
+        As many of them as count.
     """
 
     number: int
     file: int
     start: int
     stop: int
-
-    @property
-    def rows(self) -> int:
-        """Rows of the part."""
-        return self.stop - self.start
+    rows: int
 
     @property
     def name(self) -> str:
@@ -131,12 +152,13 @@ def place_of(number: int) -> str:
 
 
 def find(where: str) -> Source:
-    """Return the files of a directory, or the one file, of this machine or of a URI.
+    """Return the files of a directory, a table, or the one file, of this machine or of a URI.
 
     Parameters
     ----------
     where
-        Path, or a URI that pyarrow knows: `s3://bucket/book`, `gs://`, `hdfs://`, `file://`.
+        Path, or a URI that pyarrow knows: `s3://bucket/book`, `gs://`, `hdfs://`, `file://`; of
+        Parquet files, a Delta table or an Iceberg table; or `iceberg://CATALOG/NAMESPACE.TABLE`.
 
     Raises
     ------
@@ -144,47 +166,66 @@ def find(where: str) -> Source:
         Nothing there, and listing every file that cannot be read or lacks a column.
     """
     try:
-        filesystem, root = (
-            fs.FileSystem.from_uri(where)
-            if "://" in where
-            else (fs.LocalFileSystem(), str(Path(where).absolute()))
-        )
-        paths = _paths(filesystem, root)
+        listing = _listing(where)
     except (OSError, ValueError) as error:
         raise InvalidTable([Fault(where, f"cannot be read: {error}")]) from None
-    if not paths:
+    if not listing.files:
         raise InvalidTable([Fault(where, "holds no Parquet file")])
     faults: list[Fault] = []
-    files = [_file(filesystem, path, name, faults) for name, path in paths]
+    files = [_file(listing, listed, faults) for listed in listing.files]
     if faults:
         raise InvalidTable(faults)
-    return Source(filesystem=filesystem, files=tuple(file for file in files if file is not None))
+    sound = tuple(file for file in files if file is not None)
+    return Source(filesystem=listing.filesystem, files=sound, table=listing.table)
 
 
-def _paths(filesystem: fs.FileSystem, root: str) -> list[tuple[str, str]]:
-    """Return names and paths of the Parquet files under a root, in the order of the names.
+def _listing(where: str) -> Listing:
+    """Return the Parquet files that count, in the order of their names.
 
     Raises
     ------
     InvalidTable
-        A table of a kind whose files do not tell which of them count.
+        Nothing there, and a table that cannot be read.
     """
+    if where.startswith("iceberg://") or where.endswith(".metadata.json"):
+        return _iceberg(where)
+    filesystem, root = (
+        fs.FileSystem.from_uri(where)
+        if "://" in where
+        else (fs.LocalFileSystem(), str(Path(where).absolute()))
+    )
     info = filesystem.get_file_info(root)
     if info.type == fs.FileType.NotFound:
         raise InvalidTable([Fault(root, "is not there")])
     if info.type == fs.FileType.File:
-        return [(PurePosixPath(root).name, root)]
+        only = Listed(name=PurePosixPath(root).name, path=root)
+        return Listing(filesystem=filesystem, files=(only,))
+    if _is_directory(filesystem, f"{root}/_delta_log"):
+        from serving.bulk import delta  # noqa: PLC0415 - of an extra
+
+        return delta.listing(where, filesystem, root)
+    if _is_directory(filesystem, f"{root}/metadata"):
+        return _iceberg(where)
     listed = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
     named = {str(PurePosixPath(each.path).relative_to(root)): each for each in listed}
-    for sign, kind in (("_delta_log", "Delta"), ("metadata", "Iceberg")):
-        if sign in named and named[sign].type == fs.FileType.Directory:
-            detail = f"is a {kind} table, whose log says which files count: export it as Parquet"
-            raise InvalidTable([Fault(root, detail)])
-    return sorted(
-        (name, each.path)
-        for name, each in named.items()
+    files = tuple(
+        Listed(name=name, path=each.path)
+        for name, each in sorted(named.items())
         if each.type == fs.FileType.File and name.endswith(".parquet") and not _is_hidden(name)
     )
+    return Listing(filesystem=filesystem, files=files)
+
+
+def _iceberg(where: str) -> Listing:
+    """Return the files of an Iceberg table."""
+    from serving.bulk import iceberg  # noqa: PLC0415 - of an extra
+
+    return iceberg.listing(where)
+
+
+def _is_directory(filesystem: fs.FileSystem, path: str) -> bool:
+    """Return whether a path is a directory."""
+    return bool(filesystem.get_file_info(path).type == fs.FileType.Directory)
 
 
 def _is_hidden(name: str) -> bool:
@@ -192,10 +233,10 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith((".", "_")) for part in PurePosixPath(name).parts)
 
 
-def _file(filesystem: fs.FileSystem, path: str, name: str, faults: list[Fault]) -> File | None:
+def _file(listing: Listing, listed: Listed, faults: list[Fault]) -> File | None:
     """Return a file, or None after noting why it cannot be used."""
     try:
-        with filesystem.open_input_file(path) as opened:
+        with listing.filesystem.open_input_file(listed.path) as opened:
             digest = hashlib.sha256()
             while chunk := opened.read(MOST_HASHED):
                 digest.update(chunk)
@@ -203,16 +244,77 @@ def _file(filesystem: fs.FileSystem, path: str, name: str, faults: list[Fault]) 
             file = pq.ParquetFile(opened)
             schema, metadata = file.schema_arrow, file.metadata
     except (OSError, pa.ArrowException) as error:
-        faults.append(Fault(name, f"cannot be read: {error}"))
+        faults.append(Fault(listed.name, f"cannot be read: {error}"))
         return None
-    faults += _schema_faults(schema, name)
+    columns = dict(_columns(listing, listed, schema, faults))
+    constants = tuple(_constants(listed, {*NAMES} - {*columns.values()}, faults))
+    types = {here: schema.field(there).type for there, here in columns.items()}
+    faults += _schema_faults(types | {name: pa.string() for name, _ in constants}, listed.name)
     groups = tuple(metadata.row_group(n).num_rows for n in range(metadata.num_row_groups))
-    return File(name=name, path=path, groups=groups, sha256=digest.hexdigest())
+    return File(
+        name=listed.name,
+        path=listed.path,
+        groups=groups,
+        sha256=digest.hexdigest(),
+        columns=tuple(columns.items()),
+        constants=constants,
+        left_out=listed.left_out,
+    )
 
 
-def _schema_faults(schema: pa.Schema, name: str) -> Iterator[Fault]:
+def _constants(listed: Listed, lacking: set[str], faults: list[Fault]) -> Iterator[tuple[str, str]]:
+    """Yield the columns that a file lacks and its table's log states, as text."""
+    for name, value in listed.constants:
+        if name not in lacking or value is None:
+            continue
+        if name in TIMES and isinstance(value, datetime) and value.tzinfo is not None:
+            yield name, value.isoformat()
+        elif isinstance(value, str):
+            yield name, value
+        else:
+            faults.append(Fault(f"{listed.name}:{name}", f"is partitioned by {value!r}, not text"))
+
+
+def _columns(
+    listing: Listing, listed: Listed, schema: pa.Schema, faults: list[Fault]
+) -> Iterator[tuple[str, str]]:
+    """Yield the columns that are read, by their names in a file and here."""
+    if listing.schema is None:
+        yield from ((name, name) for name in NAMES if name in schema.names)
+        return
+    columns = {_id(each): each for each in listing.schema if each.name in NAMES}
+    for column in schema:
+        meant = columns.get(_id(column) or listing.named.get(column.name))
+        if meant is None:
+            continue
+        inside, current = dict(_fields(column.type)), dict(_fields(meant.type))
+        if None in inside or any(current.get(key, name) != name for key, name in inside.items()):
+            detail = "its fields have no Iceberg ids, or were renamed since: write the file anew"
+            faults.append(Fault(f"{listed.name}:{column.name}", detail))
+        yield column.name, meant.name
+
+
+def _id(column: pa.Field) -> int | None:
+    """Return the Iceberg id of a column; None where it carries none."""
+    text = (column.metadata or {}).get(b"PARQUET:field_id")
+    return None if text is None else int(text)
+
+
+def _fields(kind: pa.DataType) -> Iterator[tuple[int | None, str]]:
+    """Yield ids and names of the fields of structures within a type."""
+    if pa.types.is_struct(kind):
+        for part in (kind.field(place) for place in range(kind.num_fields)):
+            yield _id(part), part.name
+            yield from _fields(part.type)
+    elif pa.types.is_map(kind):
+        yield from _fields(kind.key_type)
+        yield from _fields(kind.item_type)
+    elif pa.types.is_nested(kind):
+        yield from _fields(kind.value_type)
+
+
+def _schema_faults(types: Mapping[str, pa.DataType], name: str) -> Iterator[Fault]:
     """Yield the columns that a file lacks, and those of a type that says something else."""
-    types: Mapping[str, pa.DataType] = dict(zip(schema.names, schema.types, strict=True))
     for column in NAMES:
         kind = types.get(column)
         if kind is None:
@@ -238,18 +340,22 @@ def _is_text(kind: pa.DataType) -> bool:
 def parts(source: Source, rows: int) -> list[Part]:
     """Return the parts of a book: each of one file, and of so many rows or fewer."""
     cuts = [
-        (place, start, min(start + rows, file.rows))
+        (place, start, min(start + rows, sum(file.groups)))
         for place, file in enumerate(source.files)
-        for start in range(0, file.rows, rows)
+        for start in range(0, sum(file.groups), rows)
+    ]
+    counted = [
+        (place, start, stop, stop - start - len(source.files[place].left_within(start, stop)))
+        for place, start, stop in cuts
     ]
     return [
-        Part(number=number, file=place, start=start, stop=stop)
-        for number, (place, start, stop) in enumerate(cuts)
+        Part(number=number, file=place, start=start, stop=stop, rows=count)
+        for number, (place, start, stop, count) in enumerate(each for each in counted if each[-1])
     ]
 
 
 def read(source: Source, part: Part, *, at: datetime) -> Iterator[list[Row]]:
-    """Yield the rows of a part, some at a time.
+    """Yield the rows of a part that count, some at a time.
 
     Parameters
     ----------
@@ -257,17 +363,31 @@ def read(source: Source, part: Part, *, at: datetime) -> Iterator[list[Row]]:
         Moment of the question: a row that stands from later on is at fault.
     """
     file = source.files[part.file]
+    here = dict(file.columns)
     with source.filesystem.open_input_file(file.path) as opened:
         table = pq.ParquetFile(opened)
-        columns = [name for name in NAMES if name in table.schema_arrow.names]
         first, groups = _overlapping(file.groups, part)
-        for batch in table.iter_batches(BATCH, row_groups=groups, columns=columns):
+        for batch in table.iter_batches(BATCH, row_groups=groups, columns=[*here]):
             begin, end = max(part.start - first, 0), min(part.stop - first, len(batch))
             if begin < end:
-                yield _rows(batch.slice(begin, end - begin), first + begin, at=at)
+                rows = np.arange(first + begin, first + end)
+                section = batch.slice(begin, end - begin)
+                left_out = file.left_within(first + begin, first + end)
+                if left_out:
+                    counts = np.isin(rows, left_out, invert=True)
+                    rows, section = rows[counts], section.filter(pa.array(counts))
+                if len(rows):
+                    yield _rows(_named(section, file, here), rows.tolist(), at=at)
             first += len(batch)
             if first >= part.stop:
                 return
+
+
+def _named(batch: pa.RecordBatch, file: File, here: Mapping[str, str]) -> pa.RecordBatch:
+    """Return a batch under the names that are used here, with what every row shares."""
+    columns = {here[name]: batch[name] for name in batch.schema.names}
+    shared = {name: pa.array([value] * len(batch), pa.string()) for name, value in file.constants}
+    return pa.RecordBatch.from_pydict(columns | shared)
 
 
 def _overlapping(groups: Sequence[int], part: Part) -> tuple[int, list[int]]:
@@ -281,19 +401,21 @@ def _overlapping(groups: Sequence[int], part: Part) -> tuple[int, list[int]]:
     return ends[overlapping[0]] - groups[overlapping[0]], overlapping
 
 
-def _rows(batch: pa.RecordBatch, first: int, *, at: datetime) -> list[Row]:
-    """Return the rows of a batch, whose first one has a number."""
+def _rows(batch: pa.RecordBatch, numbers: Sequence[int], *, at: datetime) -> list[Row]:
+    """Return the rows of a batch, which have these numbers in their file."""
     faults: list[list[Fault]] = [[] for _ in range(len(batch))]
     columns = {
-        name: _cells(name, column, first, faults)
+        name: _cells(name, column, numbers, faults)
         for name, column in zip(batch.schema.names, batch.columns, strict=True)
     }
     stands = columns.pop("at", [None] * len(batch))
     columns["id"] = columns.pop("account")
     names = tuple(columns)
     return [
-        _row(dict(zip(names, cells, strict=True)), first + number, since, at, faults[number])
-        for number, (since, *cells) in enumerate(zip(stands, *columns.values(), strict=True))
+        _row(dict(zip(names, cells, strict=True)), number, since, at, noted)
+        for number, noted, since, *cells in zip(
+            numbers, faults, stands, *columns.values(), strict=True
+        )
     ]
 
 
@@ -322,7 +444,9 @@ def _late(since: str, at: datetime, where: str) -> Iterator[Fault]:
         yield Fault(where, f"{since} is later than as_of {at.isoformat()}")
 
 
-def _cells(name: str, column: pa.Array, first: int, faults: list[list[Fault]]) -> list[Any]:
+def _cells(
+    name: str, column: pa.Array, numbers: Sequence[int], faults: list[list[Fault]]
+) -> list[Any]:
     """Return the cells of a column as a request has them; None where there is none."""
     kind = column.type
     if pa.types.is_timestamp(kind):
@@ -333,13 +457,13 @@ def _cells(name: str, column: pa.Array, first: int, faults: list[list[Fault]]) -
         return cells
     if pa.types.is_nested(kind):
         return [_plain(cell, is_map=pa.types.is_map(kind)) for cell in cells]
-    filled = [number for number, cell in enumerate(cells) if cell is not None]
-    parsed = read_each([cells[number].encode() for number in filled])
-    for number, (tree, cell_faults) in zip(filled, parsed, strict=True):
-        cells[number] = tree
+    filled = [index for index, cell in enumerate(cells) if cell is not None]
+    parsed = read_each([cells[index].encode() for index in filled])
+    for index, (tree, cell_faults) in zip(filled, parsed, strict=True):
+        cells[index] = tree
         if cell_faults:
-            where = f"{place_of(first + number)}/{escape(name)}"
-            faults[number].extend(
+            where = f"{place_of(numbers[index])}/{escape(name)}"
+            faults[index].extend(
                 Fault(f"{where}{fault.where}", fault.message) for fault in cell_faults
             )
     return cells

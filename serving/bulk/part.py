@@ -82,7 +82,8 @@ def score(job: Job, part: Part) -> Done:
     for rows in accounts.read(job.source, part, at=job.around.at):
         said, stand = scored(rows, around=job.around, model=model, file=file, reasons=job.reasons)
         refused += results.count(said)
-        tables.append(results.table(said, stand, file=file, first=rows[0].number))
+        numbers = [row.number for row in rows]
+        tables.append(results.table(said, stand, file=file, numbers=numbers))
     results.write(tables, job.out / part.name, digest=job.digest)
     return Done(part=part, refused=refused)
 

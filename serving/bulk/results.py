@@ -97,7 +97,7 @@ def table(
     stand: Sequence[Mapping[str, Any]],
     *,
     file: str,
-    first: int,
+    numbers: Sequence[int],
 ) -> pa.Table:
     """Return rows as a table of `SCHEMA`.
 
@@ -105,18 +105,18 @@ def table(
 
     Parameters
     ----------
-    said
-        Of rows that follow each other in their file, the first of which has a number from 0.
     stand
         Of the same rows, values of `STANDING` as far as they are known.
+    numbers
+        Of the rows in their file, from 0.
     """
     lines = _ENCODER.encode_lines(said)
     options = arrow_json.ReadOptions(use_threads=False, block_size=len(lines) + 1)
     read = arrow_json.read_json(BytesIO(lines), options, _READ)
     names = pa.DictionaryArray.from_arrays(np.zeros(len(said), np.int32), [file]).cast(pa.string())
-    numbers = pa.array(np.arange(first + 1, first + 1 + len(said)))
+    rows = pa.array(np.array(numbers) + 1)
     places = pa.Table.from_pylist(list(stand), schema=STANDING)
-    columns = [names, numbers, *(read[name] for name in SAID.names), *places.columns]
+    columns = [names, rows, *(read[name] for name in SAID.names), *places.columns]
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 

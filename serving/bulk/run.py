@@ -150,6 +150,7 @@ def _plan(wish: Wish, source: Source, around: MarketSnapshot, model: Model) -> d
         "market": market.digest(around),
         "reasons": wish.reasons,
         "rows_a_part": wish.rows_a_part,
+        **({"table": dict(source.table)} if source.table else {}),
         "accounts": [
             {"file": file.name, "rows": file.rows, "sha256": file.sha256} for file in source.files
         ],

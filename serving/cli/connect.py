@@ -85,7 +85,7 @@ def connect(
         str,
         typer.Argument(
             help="aave-v2, aave-v3, compound-v3, euler-v2, liquity-v1, maker, morpho-blue, "
-            "venus; binance-usdm, bybit, okx, hyperliquid, dydx or deribit."
+            "venus, venus-isolated; binance-usdm, bybit, okx, hyperliquid, dydx or deribit."
         ),
     ],
     *,
@@ -151,6 +151,7 @@ def connect(
     venue itself says of it. Exit code 2 where something asked for is wrong, 1 where the venue
     cannot be read.
     """
+    from serving.connect.body import refuse_named
     from serving.connect.exchanges.body import VENUES
 
     _log(log_level)
@@ -164,6 +165,7 @@ def connect(
         "all_borrowers": all_borrowers,
     }
     with _refusing():
+        refuse_named(venue)
         beside = _candles(candles_from, candles_api) if candles else None
         if venue in VENUES:
             _not_both([option for option, value in on_chain.items() if value], venue)

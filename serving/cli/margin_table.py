@@ -8,6 +8,7 @@ from functools import partial
 from rich.table import Table
 from rich.text import Text
 
+from models.domain import LegKind
 from models.errors import InvalidInput
 from serving.application.exact_margin import placed, sound
 from serving.application.scoring import ScoringService, in_order
@@ -25,7 +26,7 @@ from serving.words.tables import english
 
 REQUEST_ID = "command-line"
 SHOWN_DIGITS = 18
-COLUMNS = ("account", "verdict", "reason", "ratio", "surplus", "triggers")
+COLUMNS = ("account", "holds", "verdict", "reason", "ratio", "surplus", "triggers")
 COLOURS = {
     "safe": "green",
     "margin_call": "yellow",
@@ -111,13 +112,23 @@ def table(accounts: Sequence[SheetRow | FaultyItem]) -> Table:
 def _cells(row: SheetRow) -> list[tuple[str, str]]:
     """Return text and colour per column."""
     standing = row.margin.standing
+    reason = english().word("rule_reason", standing.reason)
     return [
         (row.margin.account, ""),
+        ("\n".join(_holdings(row)), ""),
         (standing.verdict, COLOURS.get(standing.verdict, "")),
-        ("\n".join([standing.reason, *(doubt.text for doubt in row.margin.degraded_reasons)]), ""),
+        ("\n".join([reason, *(doubt.text for doubt in row.margin.degraded_reasons)]), ""),
         (_ratio(standing.ratio), ""),
         (_surplus(standing), ""),
         ("\n".join(_triggers(row)), ""),
+    ]
+
+
+def _holdings(row: SheetRow) -> list[str]:
+    """Return a line per leg in whole tokens; `owes` before what is owed."""
+    return [
+        f"owes {token.text}" if token.kind == LegKind.DEBT else token.text
+        for token in row.margin.tokens or ()
     ]
 
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 
 from models.domain import MarketId
 from models.errors import Fault, InvalidInput
+from models.margin.refused import refused
 from serving.schemas.fields import Body, Chain, Name, Strict
 
 MOST_ADDRESSES = 10_000
@@ -41,7 +42,15 @@ def _address(value: str) -> str:
 
 Address = Annotated[str, Field(max_length=100, strict=True), AfterValidator(_address)]
 ChainVenue = Literal[
-    "aave-v3", "aave-v2", "compound-v3", "euler-v2", "liquity-v1", "maker", "morpho-blue", "venus"
+    "aave-v3",
+    "aave-v2",
+    "compound-v3",
+    "euler-v2",
+    "liquity-v1",
+    "maker",
+    "morpho-blue",
+    "venus",
+    "venus-isolated",
 ]
 
 
@@ -80,6 +89,19 @@ class ConnectionBody(Body):
     all_borrowers: Strict = Field(
         default=False, description="follow whoever borrows, and all who borrowed before"
     )
+
+
+def refuse_named(venue: object) -> None:
+    """Refuse a venue whose rules are known to be missing, by its name.
+
+    Raises
+    ------
+    InvalidInput
+        Saying why.
+    """
+    reason = refused(venue) if isinstance(venue, str) else None
+    if reason is not None:
+        raise InvalidInput([Fault("/venue", f"is not read: {reason}")])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

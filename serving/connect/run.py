@@ -7,7 +7,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from models.domain import MarketId
-from serving.connect import aave_v2, compound_v3, euler_v2, liquity_v1, maker, morpho_blue, venus
+from serving.connect import (
+    aave_v2,
+    compound_v3,
+    euler_v2,
+    liquity_v1,
+    maker,
+    morpho_blue,
+    venus,
+    venus_isolated,
+)
 from serving.connect.aave_v2 import AaveV2Reader
 from serving.connect.aave_v3 import AaveV3Reader
 from serving.connect.body import Target
@@ -21,6 +30,7 @@ from serving.connect.morpho_blue import MorphoBlueReader
 from serving.connect.reading import Reader
 from serving.connect.rpc import Chain, chain_of, close
 from serving.connect.venus import VenusReader
+from serving.connect.venus_isolated import VenusIsolatedReader
 from serving.store import Store
 
 LOGGER = logging.getLogger("forewarn.connect")
@@ -33,6 +43,7 @@ READERS: Mapping[str, Callable[[MarketId, str], Reader]] = {
     maker.VENUE: lambda whose, at: MakerReader(market=whose, chainlog=at),
     morpho_blue.VENUE: lambda whose, at: MorphoBlueReader(market=whose, morpho=at),
     venus.VENUE: lambda whose, at: VenusReader(market=whose, comptroller=at),
+    venus_isolated.VENUE: lambda whose, at: VenusIsolatedReader(market=whose, comptroller=at),
 }
 """By venue what reads a market, found from an address."""
 

@@ -28,7 +28,7 @@ from models.margin.venues.venus import (
     sides_of,
     unpaused,
 )
-from serving.connect.abi import WORD, ContractCall, Event, Method, topic_of
+from serving.connect.abi import ContractCall, Event, Method
 from serving.connect.errors import NotAContract, Reverted, UnknownRevision
 from serving.connect.reading import (
     AccountReading,
@@ -39,21 +39,43 @@ from serving.connect.reading import (
     difference,
 )
 from serving.connect.rpc import CHUNK, Block, Chain, Log
-from serving.connect.tokens import DECIMALS, NOBODY, SYMBOL, sound, symbol_of
+from serving.connect.tokens import NOBODY, SYMBOL, sound, symbol_of
+from serving.connect.vtokens import (
+    ACCRUE,
+    ACTION_PAUSED,
+    ALL_MARKETS,
+    ASSETS_IN,
+    BORROWING_POWER,
+    CLOSE_FACTOR,
+    ENTERED,
+    EXCHANGE_RATE,
+    FIGURES,
+    FORCED,
+    LIQUIDITY,
+    NOTHING,
+    ORACLE,
+    PAUSES,
+    PRICE,
+    SNAPSHOT,
+    VALUED_AT_ONCE,
+    ListedMarket,
+    acted,
+    after,
+    answer_of,
+    borrowers,
+    legs_of,
+    named,
+    places_of,
+    touched,
+)
 
 VENUE = "venus"
 VERSION = "10"
-NATIVE_DIGITS = 18
-SEIZE, LIQUIDATE = 4, 5
-"""Numbers of what can be paused."""
 
-ALL_MARKETS = Method("getAllMarkets()", "b0772d0b", ("address[]",))
-ORACLE = Method("oracle()", "7dc0d1d0", ("address",))
 BOUNDED_ORACLE = Method("deviationBoundedOracle()", "d7c46d2d", ("address",))
 VAI_CONTROLLER = Method("vaiController()", "9254f5e5", ("address",))
 LIQUIDATOR = Method("liquidatorContract()", "9bb27d62", ("address",))
 LAST_POOL = Method("lastPoolId()", "a657e579", ("uint96",))
-CLOSE_FACTOR = Method("closeFactorMantissa()", "e8755446", ("uint256",))
 PAUSED = Method("protocolPaused()", "425fad58", ("bool",))
 POOL = Method("pools(uint96)", "96c99064", ("string", "bool", "bool"))
 POOL_TOKENS = Method("getPoolVTokens(uint96)", "63e0d634", ("address[]",))
@@ -70,37 +92,19 @@ POOL_MARKET = Method(
         "bool",
     ),
 )
-ACTION_PAUSED = Method("actionPaused(address,uint8)", "e85a2960", ("bool",))
-FORCED = Method("isForcedLiquidationEnabled(address)", "8c1ac18a", ("bool",))
 FORCED_FOR = Method("isForcedLiquidationEnabledForUser(address,address)", "f445d703", ("bool",))
 POOL_OF = Method("userPoolId(address)", "73769099", ("uint96",))
-ASSETS_IN = Method("getAssetsIn(address)", "abfceffc", ("address[]",))
-LIQUIDITY = Method("getAccountLiquidity(address)", "5ec88c79", ("uint256",) * 3)
-BORROWING_POWER = Method("getBorrowingPower(address)", "528a174c", ("uint256",) * 3)
 LIQUIDATE_ALLOWED = Method(
     "liquidateBorrowAllowed(address,address,address,address,uint256)", "5fc7e71e", ("uint256",)
 )
-ACCRUE = Method("accrueInterest()", "a6afed95", ("uint256",))
-EXCHANGE_RATE = Method("exchangeRateStored()", "182df0f5", ("uint256",))
-SNAPSHOT = Method("getAccountSnapshot(address)", "c37f68e2", ("uint256",) * 4)
-UNDERLYING = Method("underlying()", "6f307dc3", ("address",))
-PRICE = Method("getUnderlyingPrice(address)", "fc57d4df", ("uint256",))
 BOUNDED_PRICES = Method("getBoundedPricesView(address)", "88142b6b", ("uint256", "uint256"))
 VAI_ADDRESS = Method("getVAIAddress()", "cbeb2b28", ("address",))
 VAI_OWED = Method("getVAIRepayAmount(address)", "78c2f922", ("uint256",))
 ACCRUE_VAI = Method("accrueVAIInterest()", "b49b1005", ())
 METHODS = tuple(
-    each
-    for each in tuple(globals().values())
-    if isinstance(each, Method) and each not in (SYMBOL, DECIMALS)
+    each for each in tuple(globals().values()) if isinstance(each, Method) and each is not SYMBOL
 )
 
-ENTERED = Event(
-    "MarketEntered(address,address)",
-    "0x3ab23ab0d51cccc0c3085aec51f99228625aa1a922b3a8ca89a26b0f2027a1a5",
-    ("market", "account"),
-    ("market", "account"),
-)
 LIQUIDATED = Event(
     "LiquidateBorrow(address,address,uint256,address,uint256)",
     "0x298637f684da70674f26509b10f07ec2fbc77a335ab1e7d6215a4b2484d8bb52",
@@ -114,22 +118,6 @@ LIQUIDATED_VAI = Event(
     (),
 )
 EVENTS = (ENTERED, LIQUIDATED, LIQUIDATED_VAI)
-VALUED_AT_ONCE = 40
-"""Calls made at once that each value a whole account, every price through several oracles."""
-
-NOTHING = bytes(4 * WORD)
-"""What is held in a contract that was not there yet, in a block of the past."""
-
-FIGURES = ("liquidity", "shortfall", "borrowing_power", "borrowing_shortfall")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedMarket:
-    """One market: its vToken, and what is lent in it."""
-
-    name: str
-    token: str
-    decimals: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,41 +241,14 @@ class VenusReader:
         self, chain: Chain, block: Block, tokens: Sequence[str], minted: str
     ) -> tuple[ListedMarket, ...]:
         """Return the listed markets, each under a name of its own."""
-        calls = [
-            call
-            for each in tokens
-            for call in (
-                POOL_MARKET.at(self.comptroller, 0, each),
-                UNDERLYING.at(each),
-                SYMBOL.at(each),
-            )
-        ]
+        calls = [POOL_MARKET.at(self.comptroller, 0, each) for each in tokens]
         answers = await chain.call(calls, block)
-        rows = [
-            (token, answers[3 * place + 1], symbol_of(answers[3 * place + 2]))
-            for place, token in enumerate(tokens)
-            if POOL_MARKET.read(sound(answers[3 * place], self.comptroller, POOL_MARKET))[0]
+        listed = [
+            token
+            for token, answer in zip(tokens, answers, strict=True)
+            if POOL_MARKET.read(sound(answer, self.comptroller, POOL_MARKET))[0]
         ]
-        coins = {
-            token: UNDERLYING.read(answer).lower()
-            for token, answer, _ in rows
-            if not isinstance(answer, Reverted) and answer
-        }
-        calls = [method.at(coin) for coin in coins.values() for method in (SYMBOL, DECIMALS)]
-        said = await chain.call(calls, block)
-        about = dict(zip(coins, zip(said[::2], said[1::2], strict=True), strict=True))
-        markets: list[ListedMarket] = []
-        for token, _, symbol_of_token in rows:
-            # What lends the chain's own coin has no underlying token, and is named after it.
-            name, decimals = symbol_of_token.removeprefix("v") or token, NATIVE_DIGITS
-            if token in coins:
-                symbol, digits = about[token]
-                name = symbol_of(symbol) or coins[token]
-                decimals = DECIMALS.read(sound(digits, coins[token], DECIMALS))
-            if name in {minted, *(each.name for each in markets)}:
-                name = f"{name}-{token[2:8]}"
-            markets.append(ListedMarket(name=name, token=token, decimals=decimals))
-        return tuple(markets)
+        return await named(chain, block, listed, taken=(minted,))
 
     def _laid(self) -> Layout:
         """Return the layout, which `prepare` reads."""
@@ -298,26 +259,12 @@ class VenusReader:
     async def _accrued(
         self, chain: Chain, block: Block, calls: Sequence[ContractCall], *, chunk: int = CHUNK
     ) -> list[bytes | Reverted]:
-        """Return what calls answer once interest of everything is accrued.
-
-        Where the chain cannot make several calls at once, what is stored is answered.
-
-        Parameters
-        ----------
-        chunk
-            Calls made at once, after the accruals.
-        """
+        """Return what calls answer once interest of everything is accrued; as `after` does."""
         layout = self._laid()
         first = [ACCRUE.at(each.token) for each in layout.markets]
         if layout.vai is not None:
             first.append(ACCRUE_VAI.at(layout.vai))
-        if not chain.is_batching:
-            first = []
-        answers: list[bytes | Reverted] = []
-        for place in range(0, len(calls), chunk):
-            part = [*first, *calls[place : place + chunk]]
-            answers += (await chain.call(part, block, chunk=len(part)))[len(first) :]
-        return answers
+        return await after(first, calls, chain, block, chunk=chunk)
 
     async def read(
         self,
@@ -427,15 +374,14 @@ class VenusReader:
         self, chain: Chain, block: Block, layout: Layout
     ) -> tuple[dict[str, int], dict[str, Price]]:
         """Return exchange rates, switches and prices."""
-        pauses = {"seize_paused": SEIZE, "liquidate_paused": LIQUIDATE}
         tokens = layout.lenders
         calls = [PAUSED.at(self.comptroller)]
         for token in tokens.values():
-            calls += [ACTION_PAUSED.at(self.comptroller, token, each) for each in pauses.values()]
+            calls += [ACTION_PAUSED.at(self.comptroller, token, each) for each in PAUSES.values()]
             calls.append(FORCED.at(self.comptroller, token))
         paused, *switches = await chain.call(calls, block)
         state = {"paused": int(PAUSED.read(sound(paused, self.comptroller, PAUSED)))}
-        names = [f"{asset}.{each}" for asset in tokens for each in (*pauses, "forced")]
+        names = [f"{asset}.{each}" for asset in tokens for each in (*PAUSES, "forced")]
         for name, answer in zip(names, switches, strict=True):
             state[name] = int(FORCED.read(sound(answer, self.comptroller, FORCED)))
         calls = [EXCHANGE_RATE.at(each.token) for each in layout.markets]
@@ -516,18 +462,7 @@ class VenusReader:
             # Nobody was in a pool of e-mode in blocks of the past that had none.
             is_there = not isinstance(pool, Reverted) and bool(pool)
             pools[address] = POOL_OF.read(sound(pool, self.comptroller, POOL_OF)) if is_there else 0
-        places = []
-        for address in addresses:
-            last = before.get(address)
-            assets = None if last is None else {leg.asset for leg in last.legs}
-            for each in layout.markets:
-                if assets is None or each.name in assets:
-                    pledged = (
-                        each.token in entered[address]
-                        if last is None
-                        else any(leg.pledged for leg in last.legs if leg.asset == each.name)
-                    )
-                    places.append((address, each, pledged))
+        places = places_of(addresses, layout.markets, entered, before)
         calls = [SNAPSHOT.at(each.token, address) for address, each, _ in places]
         owing = list(addresses) if layout.vai is not None else []
         calls += [VAI_OWED.at(layout.vai or "", each) for each in owing]
@@ -602,21 +537,11 @@ class VenusReader:
 
     def touched(self, logs: Sequence[Log], addresses: Collection[str]) -> frozenset[str]:
         """Return the accounts that a log names in a topic or in a word of its data."""
-        by_topic = {topic_of(address): address for address in addresses}
-        words = {word for log in logs for word in words_of(log)}
-        return frozenset(by_topic[word] for word in words & by_topic.keys())
+        return touched(logs, addresses)
 
     def acted(self, logs: Sequence[Log], addresses: Collection[str]) -> dict[str, frozenset[str]]:
         """Return by account the assets of the markets that a log with its name is of, or names."""
-        names = {topic_of(token): name for name, token in self._laid().lenders.items()}
-        by_topic = {topic_of(address): address for address in addresses}
-        assets: dict[str, frozenset[str]] = {}
-        for log in logs:
-            words = words_of(log)
-            here = frozenset(names[each] for each in {*words, topic_of(log.address)} & names.keys())
-            for word in words & by_topic.keys():
-                assets[by_topic[word]] = assets.get(by_topic[word], frozenset()) | here
-        return assets
+        return acted(logs, addresses, self._laid().lenders)
 
     def liquidations(
         self, logs: Sequence[Log], addresses: Collection[str]
@@ -636,29 +561,11 @@ class VenusReader:
 
     def borrowers(self, logs: Sequence[Log]) -> frozenset[str]:
         """Return who entered a market, as all do who borrow."""
-        return frozenset(
-            ENTERED.read(log.topics, log.data)["account"].lower()
-            for log in logs
-            if log.address == self.comptroller and log.topics[:1] == (ENTERED.topic,)
-        )
+        return borrowers(logs, self.comptroller)
 
     def checks(self, reading: Reading) -> tuple[Check, ...]:
         """Return, account by account, whether the rules say what the comptroller says."""
         return checks_of(reading, lambda address, _: compared(reading, address))
-
-
-def words_of(log: Log) -> frozenset[str]:
-    """Return the topics of a log but the first, and the words of its data."""
-    data = (log.data[place : place + WORD].hex() for place in range(0, len(log.data), WORD))
-    return frozenset((*log.topics[1:], *(f"0x{word}" for word in data)))
-
-
-def answer_of(answer: bytes | Reverted) -> tuple[int | None, int | None]:
-    """Return liquidity and shortfall; None where the venue refuses to say them."""
-    if isinstance(answer, Reverted):
-        return None, None
-    error, liquidity, shortfall = LIQUIDITY.read(answer)
-    return (None, None) if error else (liquidity, shortfall)
 
 
 def compared(reading: Reading, address: str) -> list[Difference]:
@@ -687,20 +594,3 @@ def compared(reading: Reading, address: str) -> list[Difference]:
         )
         for part in difference(*pair)
     ]
-
-
-def legs_of(asset: str, row: Sequence[int], *, pledged: bool) -> list[Leg]:
-    """Return the legs of an account in one market.
-
-    Parameters
-    ----------
-    row
-        What `getAccountSnapshot` returns.
-    """
-    _, tokens, owed, _ = row
-    legs = []
-    if tokens:
-        legs.append(Leg(kind=LegKind.COLLATERAL, asset=asset, quantity=tokens, pledged=pledged))
-    if owed:
-        legs.append(Leg(kind=LegKind.DEBT, asset=asset, quantity=owed))
-    return legs

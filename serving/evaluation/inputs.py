@@ -13,6 +13,7 @@ from msgspec import Struct
 from features.inputs import Candles, Tables, no_events
 from models.domain import UNPLACED, Account, Exact, Leg, LegKind, Market, MarketId, Price
 from models.errors import Fault, ForewarnError, InvalidInput, UnknownRulebook
+from models.margin.legs import leg_faults
 from models.margin.rulebook import (
     Rulebook,
     load,
@@ -456,7 +457,7 @@ def account_input(body: requests.AccountBody, place: str, around: MarketSnapshot
         if shared is None
         else shared.rulebook
     )
-    account_legs = _collect(faults, legs, body.legs, place, book)
+    account_legs = _collect(faults, legs, body.legs, f"{place}/legs", book)
     if book is not None and body.options:
         faults += option_faults(book.venue, body.options, where=place)
     happened = (
@@ -464,6 +465,8 @@ def account_input(body: requests.AccountBody, place: str, around: MarketSnapshot
     )
     if shared is None:
         shared = _market_input(body, place, around, book, faults)
+    if account_legs is not None and shared is not None:
+        faults += unread_legs(account_legs, f"{place}/legs", shared)
     if faults or shared is None or account_legs is None:
         raise InvalidInput(faults)
     account = Account(
@@ -596,6 +599,11 @@ def legs(
 ) -> tuple[Leg, ...]:
     """Return the legs in the rulebook's numbers.
 
+    Parameters
+    ----------
+    place
+        Of the list, as a pointer.
+
     Raises
     ------
     InvalidInput
@@ -605,7 +613,7 @@ def legs(
     parsed: list[Leg] = []
     whole = book is not None and book.price_decimals is not None
     for i, leg in enumerate(stated):
-        where = f"{place}/legs/{i}/quantity"
+        where = f"{place}/{i}/quantity"
         quantity: Exact = leg.quantity
         if leg.quantity.denominator == 1:
             quantity = leg.quantity.numerator
@@ -626,6 +634,14 @@ def legs(
     if faults:
         raise InvalidInput(faults)
     return tuple(parsed)
+
+
+def unread_legs(
+    parsed: Sequence[Leg], place: str, judged_by: MarketInput | AccountInput
+) -> list[Fault]:
+    """Return what is stated of an account that its rules would leave out or take for another."""
+    read = judged_by.rulebook.reads(judged_by.terms)
+    return [Fault(f"{place}/{i}", message) for i, message in leg_faults(parsed, read)]
 
 
 def _is_beyond_vaults(quantity: Exact) -> bool:

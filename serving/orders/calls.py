@@ -11,8 +11,9 @@ References
 Aave v3 IPool.sol and TokenMath.sol at npm `@aave-dao/aave-v3-origin` 3.6.0; Aave v2
 ILendingPool.sol, AToken.sol and VariableDebtToken.sol at npm `@aave/protocol-v2` 1.0.1; Liquity
 v1 BorrowerOperations.sol at liquity/dev 9f4cf0a0 and npm `@sovryn-zero/contracts` 0.4.0; Venus
-VBep20.sol at npm `@venusprotocol/venus-protocol` 10.3.0; Morpho Blue
-IMorpho.sol at npm `@morpho-org/morpho-blue` 1.0.0; ERC-20. Read 2026-11.
+VBep20.sol at npm `@venusprotocol/venus-protocol` 10.3.0 and VToken.sol at npm
+`@venusprotocol/isolated-pools` 4.4.0; Morpho Blue IMorpho.sol at npm `@morpho-org/morpho-blue`
+1.0.0; ERC-20. Read 2026-11.
 """
 
 import re
@@ -425,6 +426,7 @@ VENUES: Mapping[str, Callable[[Made, Action], Iterator[Call]]] = {
     "liquity-v1": _liquity,
     "morpho-blue": _morpho,
     "venus": _venus,
+    "venus-isolated": _venus,
 }
 """Venues whose calls are made out."""
 
@@ -434,6 +436,7 @@ WITHDRAWALS: Mapping[str, Callable[[Made, str, int], Call]] = {
     "liquity-v1": liquity_withdrawal,
     "morpho-blue": morpho_withdrawal,
     "venus": venus_withdrawal,
+    "venus-isolated": venus_withdrawal,
 }
 
 

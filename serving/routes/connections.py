@@ -8,7 +8,7 @@ from pydantic import Field, RootModel, ValidationError
 
 from models.errors import Fault, InvalidInput
 from serving.application.scoring import ScoringService
-from serving.connect.body import ConnectionBody, public, secret, target
+from serving.connect.body import ConnectionBody, public, refuse_named, secret, target
 from serving.connect.exchanges.body import (
     VENUES,
     ExchangeBody,
@@ -319,6 +319,7 @@ def _wish(content: bytes) -> ConnectionBody | ExchangeBody:
     """
     tree, faults = read(content)
     venue = tree.get("venue") if isinstance(tree, dict) else None
+    refuse_named(venue)
     kind = ExchangeBody if venue in VENUES else ConnectionBody
     validated: ConnectionBody | ExchangeBody | None = None
     try:

@@ -6,6 +6,7 @@ from typing import Any
 
 from models.domain import MarketId
 from models.errors import Fault
+from models.margin.refused import refused
 from models.margin.rulebook import option_names, state_names, venue_names
 from serving.schemas.strict_json import escape
 
@@ -93,6 +94,9 @@ def venue_faults(venue: str, *, where: str) -> list[Fault]:
     """Return that a venue is not known, with the nearest that is."""
     if venue in venue_names():
         return []
+    reason = refused(venue)
+    if reason is not None:
+        return [Fault(where, f"no rulebook of {reason}")]
     near = get_close_matches(venue, venue_names(), n=1)
     hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(venue_names())}"
     return [Fault(where, f"no rulebook of {venue[:80]!r}{hint}")]

@@ -74,7 +74,7 @@ class ContractsBody(Body):
     chain_id: Annotated[int, Field(ge=1, le=2**53, strict=True)]
     contract: Address = Field(
         description="Aave's pool, Morpho's singleton, the borrowers' contract of Liquity, "
-        "or Venus' comptroller"
+        "or the comptroller of a pool of Venus"
     )
     tokens: Annotated[dict[Name, Address], Field(min_length=1, max_length=200)] = Field(
         description="by asset"

@@ -446,7 +446,8 @@ def signal_count(transaction: Transaction, *, begin: datetime, end: datetime, mo
     return int(transaction.execute(sa.select(sa.func.count()).select_from(in_window)).scalar_one())
 
 
-def forget_signals(transaction: Transaction, *, before: datetime) -> int:
-    """Remove what was seen before a moment and return how much went."""
-    gone = transaction.execute(sa.delete(ALERT_SIGNALS).where(ALERT_SIGNALS.c.at < before))
+def forget_signals(transaction: Transaction, names: Sequence[str], *, before: datetime) -> int:
+    """Remove what was seen of accounts before a moment; return how much went."""
+    is_past = sa.and_(ALERT_SIGNALS.c.account.in_(names), ALERT_SIGNALS.c.at < before)
+    gone = transaction.execute(sa.delete(ALERT_SIGNALS).where(is_past))
     return int(gone.rowcount)

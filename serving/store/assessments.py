@@ -159,16 +159,23 @@ def explore(
     after
         Where the page before ended.
     """
-    if order != "rank":
+    if order == "account":
         return _page(transaction, criteria, order, after, limit)
-    # An inner join lets the index of ranks be read in its order; the rest follows by name.
+    # An inner join lets the index of the order be read along; what has no value follows by name.
     named = _named(transaction, criteria.search)
-    is_past_ranks = after is not None and after[0] is None
-    page = [] if is_past_ranks else _page(transaction, criteria, "rank", after, limit, named)
-    if len(page) == limit or _asks_what_was_said(criteria):
+    value = LATEST_ASSESSMENTS.c[order]
+    is_past_values = after is not None and after[0] is None
+    valued = (value.is_not(None), *named)
+    page = [] if is_past_values else _page(transaction, criteria, order, after, limit, valued)
+    left, reached = limit - len(page), after if is_past_values else None
+    if not left:
         return page
-    reached, left = after if is_past_ranks else None, limit - len(page)
-    return page + _page(transaction, criteria, "account", reached, left, (_NEVER, *named))
+    rest = []
+    if order != "rank":  # which every assessment has
+        rest += _page(transaction, criteria, order, reached, left, (value.is_(None), *named))
+    if not _asks_what_was_said(criteria):
+        rest += _page(transaction, criteria, "account", reached, left, (_NEVER, *named))
+    return page + sorted(rest, key=lambda summary: summary.account)[:left]
 
 
 _OF_ACCOUNTS = frozenset({"venue", "market", "owner", "asset", "least_level", "search"})
@@ -210,7 +217,7 @@ def _page(
         *columns,
         ALERT_STATES.c.level.label("level"),
         *assessment_columns,
-    ).select_from(_joined(is_assessed=order == "rank"))
+    ).select_from(_joined(is_assessed=order != "account"))
     chosen = chosen.where(*conditions(criteria), *_beyond(order, after), *more)
     rows = transaction.execute(chosen.order_by(*_ordering(order)).limit(limit)).mappings()
     return [_summary(row) for row in rows]
@@ -294,9 +301,10 @@ def newest(transaction: Transaction) -> datetime | None:
     return transaction.execute(sa.select(sa.func.max(LATEST_ASSESSMENTS.c.at))).scalar()
 
 
-def forget(transaction: Transaction, *, before: datetime) -> int:
-    """Remove the history before a moment and return how many assessments went."""
-    gone = transaction.execute(sa.delete(ASSESSMENTS).where(ASSESSMENTS.c.at < before))
+def forget(transaction: Transaction, names: Sequence[str], *, before: datetime) -> int:
+    """Remove the history of accounts before a moment; return how many assessments went."""
+    is_past = sa.and_(ASSESSMENTS.c.account.in_(names), ASSESSMENTS.c.at < before)
+    gone = transaction.execute(sa.delete(ASSESSMENTS).where(is_past))
     return int(gone.rowcount)
 
 
@@ -385,20 +393,13 @@ def _searched(text: str | None) -> list["sa.ColumnElement[bool]"]:
     return [sa.or_(*(column.icontains(text, autoescape=True) for column in named))]
 
 
-def _sorted_value(order: Order) -> "sa.ColumnElement[Any]":
-    """Return what a page is sorted by, ascending."""
-    column = LATEST_ASSESSMENTS.c[order]
-    return -column if order in DESCENDING else column
-
-
 def _ordering(order: Order) -> list["sa.ColumnElement[Any]"]:
     """Return the order of a search; the account breaks every tie."""
     if order == "account":
         return [ACCOUNTS.c.account]
-    if order == "rank":
-        return [LATEST_ASSESSMENTS.c.rank, LATEST_ASSESSMENTS.c.account]
-    value = _sorted_value(order)
-    return [value.asc().nulls_last(), ACCOUNTS.c.account.asc()]
+    column = LATEST_ASSESSMENTS.c[order]
+    value = column.desc() if order in DESCENDING else column.asc()
+    return [value, LATEST_ASSESSMENTS.c.account]
 
 
 def _beyond(order: Order, after: Cursor | None) -> list["sa.ColumnElement[bool]"]:
@@ -406,17 +407,14 @@ def _beyond(order: Order, after: Cursor | None) -> list["sa.ColumnElement[bool]"
     if after is None:
         return []
     reached, account = after
-    later = ACCOUNTS.c.account > account
     if order == "account":
-        return [later]
-    if order == "rank":
-        place = sa.tuple_(LATEST_ASSESSMENTS.c.rank, LATEST_ASSESSMENTS.c.account)
-        return [place > sa.tuple_(sa.literal(reached), sa.literal(account))]
-    value = _sorted_value(order)
+        return [ACCOUNTS.c.account > account]
+    column, later = LATEST_ASSESSMENTS.c[order], LATEST_ASSESSMENTS.c.account > account
     if reached is None:
-        return [sa.and_(value.is_(None), later)]
-    signed = -reached if order in DESCENDING else reached
-    return [sa.or_(value > signed, value.is_(None), sa.and_(value == signed, later))]
+        return [later]
+    compare = (operator.lt, operator.le) if order in DESCENDING else (operator.gt, operator.ge)
+    beyond, from_here = (side(column, reached) for side in compare)
+    return [from_here, sa.or_(beyond, later)]  # the first is what an index is entered by
 
 
 def _assessed(row: Any) -> Assessed:

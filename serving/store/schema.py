@@ -19,7 +19,7 @@ from models.horizons import PROBABILITIES
 from serving.store.columns import Document, Duration, Time, Whole, name, number
 
 METADATA = sa.MetaData()
-HEAD = "0022"
+HEAD = "0023"
 """The newest revision in `migrations/versions`."""
 
 
@@ -242,7 +242,10 @@ LATEST_ASSESSMENTS = sa.Table(
     *_judged(),
     sa.Column("rank", sa.Double, nullable=False, server_default="0"),  # the riskiest is least
     sa.Index("latest_by_ratio", "ratio", "account"),
-    sa.Index("latest_by_expected_24h", "expected_24h", "account"),
+    sa.Index("latest_by_distance", "distance", "account"),
+    sa.Index("latest_by_expected_24h", sa.desc("expected_24h"), "account"),
+    sa.Index("latest_by_collateral_value", sa.desc("collateral_value"), "account"),
+    sa.Index("latest_by_requirement", sa.desc("requirement"), "account"),
     sa.Index("latest_by_rank", "rank", "account"),
     sa.Index("latest_by_time", "at"),
 )

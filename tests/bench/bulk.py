@@ -1,13 +1,15 @@
-"""What a row of history takes in a store, and what COPY spares: `python tests/bench/bulk.py URL`.
+"""What a row of history takes in a store, and its end: `python tests/bench/bulk.py [URL]`.
 
-URL is an empty store, such as `sqlite:////tmp/new.sqlite3` or that of an empty PostgreSQL
-database. Prints the bytes of an assessment with the signal kept beside it, indices included, the
-size of a year of 100,000 accounts by how often each is kept, and on PostgreSQL the writer's
-processor time with COPY beside that without, in interleaved rounds.
+URL is an empty store, such as that of an empty PostgreSQL database; left out, one on SQLite that
+goes again. Prints the bytes of an assessment with the signal kept beside it, indices included, the
+size of a year of 100,000 accounts by how often each is kept, what it costs by the clock to end
+history as `forewarn watch --keep-days` does each day, and on PostgreSQL the writer's processor
+time with COPY beside that without, in interleaved rounds.
 """
 
 import statistics
 import sys
+import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +19,7 @@ from models.alerting.signals import Signal
 from models.margin.result import Verdict
 from serving.schemas.stored import Assessed
 from serving.store import Store, accounts, alerts, assessments, open_store, rows
+from serving.watch import retention
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 BOOK, ROUNDS, YEAR, ACCOUNTS = 20_000, 4, 365, 100_000
@@ -75,8 +78,13 @@ def size(store: Store) -> int:
 
 
 def main(url: str) -> None:
+    """Measure and print, in the store that is named or one that goes again."""
+    with tempfile.TemporaryDirectory() as directory:
+        _measure(open_store(url or f"sqlite:///{directory}/new.sqlite3"))
+
+
+def _measure(store: Store) -> None:
     """Measure and print."""
-    store = open_store(url)
     with store.begin() as transaction:
         bodies = [vault(place) for place in range(BOOK)]
         accounts.upsert(transaction, bodies, at=NOW - timedelta(days=1), now=NOW)
@@ -91,6 +99,14 @@ def main(url: str) -> None:
     for hours in (1, 12):
         whole = row * ACCOUNTS * YEAR * 24 / hours / 1e9
         print(f"a year of {ACCOUNTS:,} accounts kept every {hours} h: {whole:.0f} GB")
+    for number in range(2):  # of all that stands, a part at a time
+        began = time.perf_counter()
+        gone = retention.prune(store, before=NOW + timedelta(hours=ROUNDS * (number + 1)))
+        clock = time.perf_counter() - began
+        count = gone.assessments + gone.signals
+        told = f"{1e6 * clock / count:.0f} µs a row by the clock"
+        day = 2 * 2 * ACCOUNTS * clock / count
+        print(f"{count:,} rows ended: {told}; a day of {ACCOUNTS:,} accounts, {day:.0f} s")
     if store.dialect == "postgresql":
         copied, plain = (statistics.median(times) for times in spent.values())
         print(f"COPY / statements, processor time of the writer: {copied / plain:.2f}")
@@ -98,4 +114,4 @@ def main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main("".join(sys.argv[1:]))

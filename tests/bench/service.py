@@ -7,7 +7,6 @@ by processor time (accounts per second that the server's processes used) holds o
 
     python tests/bench/service.py [--bundle DIR | --large] [--repeats 5] [--seconds 3]
     python tests/bench/service.py --inside            # processor time alone, on a busy machine
-    python tests/bench/service.py --soak 600
 """
 
 import argparse
@@ -24,6 +23,7 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
 
+import aims  # noqa: E402
 import service_inside as inside  # noqa: E402
 import service_loads as loads  # noqa: E402
 import service_servers as servers  # noqa: E402
@@ -35,6 +35,15 @@ from serving.evaluation.assess import read_by  # noqa: E402
 
 CALLERS = 16
 BARE = "bare predict"
+RATIOS = (
+    ("columns to bare predict", "columns", BARE, 1.0),
+    ("Arrow to bare predict", "Arrow", BARE, 1.8),
+    ("one row to FastAPI and pydantic", "one row", "FastAPI, one row", 1.5),
+    ("one row to MLflow", "one row", "MLflow, one row", 15.0),
+    ("two workers to one, columns", "columns, two workers", "columns", 1.8),
+    ("two workers to one, positions", "positions, two workers", "positions", 1.8),
+)
+"""What was aimed at: one load to another, in accounts per second, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +112,41 @@ def measured(directory: Path, *, repeats: int, seconds: float) -> Rates:
             rates.note(BARE, *bare(bundle, seconds))
             for served, load, name in turns:
                 rates.note(name, *asked(served, load, seconds=seconds))
-        print(f"start-up {single.started:.1f} s; worker {single.memory()[0]:.0f} MB resident")
+        sizes = single.memory(), double.memory()
         for load in (ready[3], ready[0]):
             print(_tail(single, load, seconds=seconds))
+        print(f"start-up {single.started:.1f} s\n")
+        print("\n".join(aimed(rates, *sizes)))
     return rates
+
+
+def aimed(rates: Rates, single: Sequence[float], double: Sequence[float]) -> Iterator[str]:
+    """Yield the lines of the table of what was aimed at.
+
+    Parameters
+    ----------
+    single, double
+        Private megabytes of the service's processes with one worker and with two.
+
+    Notes
+    -----
+    By processor, two workers do as much per second of it as one where the second costs nothing.
+    """
+    yield "| aim | by the clock | by processor | wanted by the clock |"
+    yield "|---|---|---|---|"
+    for name, over, under, wanted in RATIOS:
+        clock, processor = (
+            statistics.median(
+                one / other for one, other in zip(kind[over], kind[under], strict=True)
+            )
+            for kind in (rates.clock, rates.processor)
+        )
+        yield f"| {name} | {clock:.2f} | {processor:.2f} | {aims.at_least(clock, wanted)} |"
+    for name, size, most in (
+        ("largest process, MB private", single[0], 350),
+        ("a second worker, MB private", sum(double) - sum(single), 200),
+    ):
+        yield f"| {name} | {size:.0f} | | {aims.at_most(size, most, ' MB')} |"
 
 
 def _tail(served: Served, load: Load, *, seconds: float) -> str:
@@ -123,24 +163,6 @@ def _tail(served: Served, load: Load, *, seconds: float) -> str:
 def _paced(served: Served, load: Load, *, pause: float, seconds: float) -> list[float]:
     """Return how long requests took that were sent one after another at a steady pace."""
     return loads.answered(served.port, load, seconds=seconds, callers=1, pause=pause)
-
-
-def soaked(directory: Path, seconds: float) -> str:
-    """Return how memory moved under 70 % load: first to last, and the slope of the second half."""
-    load = loads.ready(read_by(servers.loaded(directory)))[0]
-    with servers.ours(directory, workers=1) as served:
-        most = asked(served, load, seconds=5.0)[0] / load.rows
-        seen: list[float] = []
-        step = seconds / 20
-        for _ in range(20):
-            _paced(served, load, pause=1 / (0.7 * most), seconds=step)
-            seen.append(served.memory()[0])
-    late = np.arange(10) * step / 60
-    slope = float(np.polyfit(late, seen[10:], 1)[0])
-    return (
-        f"soak of {seconds:.0f} s at 70 % load: {seen[0]:.1f} MB after {step:.0f} s, "
-        f"{seen[-1]:.1f} MB at the end, {slope:+.2f} MB a minute over the second half"
-    )
 
 
 @contextmanager
@@ -162,12 +184,8 @@ def main(told: Sequence[str] | None = None) -> None:
     reader.add_argument("--repeats", type=int, default=5)
     reader.add_argument("--seconds", type=float, default=3.0)
     reader.add_argument("--inside", action="store_true", help="without servers and peers")
-    reader.add_argument("--soak", type=float, default=0.0)
     wish = reader.parse_args(told)
     with _chosen(wish.bundle, large=wish.large) as directory:
-        if wish.soak:
-            print(soaked(directory, wish.soak))
-            return
         print("| inside one process | ms of processor time | to bare predict | wanted |")
         print("|---|---|---|---|")
         print("\n".join(inside.table(directory, repeats=wish.repeats)))

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import lightgbm
 import numpy as np
+import processes
 
 from features.pipeline import NAMES, fingerprint
 from models.forecast import bundle as bundles
@@ -22,7 +23,6 @@ from serving.settings import Settings
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-TICKS = os.sysconf("SC_CLK_TCK")
 TREES, LEAVES, TAUGHT = 400, 63, 10_000
 
 
@@ -44,45 +44,11 @@ class Served:
 
     def processor(self) -> float:
         """Return the seconds of processor time that its processes have used."""
-        return sum(_ticks(one) for one in self._processes()) / TICKS
+        return sum(map(processes.processor, processes.family(self.leader)))
 
     def memory(self) -> list[float]:
-        """Return the resident megabytes of every process, largest first."""
-        return sorted((_resident(one) for one in self._processes()), reverse=True)
-
-    def _processes(self) -> list[Path]:
-        """Return the process that was started and all that descend from it."""
-        parents = {int(one.name): _parent(one) for one in Path("/proc").glob("[0-9]*")}
-        known = {self.leader}
-        for _ in range(8):
-            known |= {child for child, parent in parents.items() if parent in known}
-        return [Path("/proc", str(one)) for one in sorted(known)]
-
-
-def _parent(process: Path) -> int:
-    """Return the process that started another one; 0 where it has ended."""
-    try:
-        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
-
-
-def _ticks(process: Path) -> int:
-    """Return user and system time of a process."""
-    try:
-        fields = (process / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return int(fields[11]) + int(fields[12])
-
-
-def _resident(process: Path) -> float:
-    """Return the resident megabytes of a process."""
-    try:
-        lines = (process / "status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0.0)
+        """Return the private resident megabytes of every process, largest first."""
+        return sorted(map(processes.private, processes.family(self.leader)), reverse=True)
 
 
 @contextmanager

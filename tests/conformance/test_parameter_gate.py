@@ -52,6 +52,7 @@ def rows(file: str) -> pd.DataFrame:
     return pd.read_csv(POSITIONS / file)
 
 
+@cache
 def pure(file: str, *, decimals: int, threshold: int) -> JudgedBook:
     """Return the accounts whose one collateral has a threshold."""
     table = rows(file)

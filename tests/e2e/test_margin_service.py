@@ -247,7 +247,7 @@ def test_the_command_prints_a_table(tmp_path: Path) -> None:
     file.write_text(json.dumps(venue_bodies.hyperliquid()))
     run = forewarn("margin", file)
     assert (run.returncode, run.stderr) == (0, "")
-    for word in ("long", "safe", "above_maintenance_margin", "50 %", "50", "X below 94.73", "90"):
+    for word in ("long", "safe", "above the", "50 %", "50", "X below 94.73", "90"):
         assert word in run.stdout
 
 

@@ -34,9 +34,9 @@ def drawn() -> tuple[SimulatedBook, SimulatedBook]:
 
 
 @pytest.fixture
-def store(drawn: tuple[SimulatedBook, SimulatedBook], tmp_path: Path) -> Iterator[Store]:
+def store(drawn: tuple[SimulatedBook, SimulatedBook], book_url: str) -> Iterator[Store]:
     """Return a store with the book as it stands at first, and those who are told."""
-    found = open_store(f"sqlite:///{tmp_path / 'book.db'}")
+    found = open_store(book_url)
     lay(drawn[0], found)
     subscribe(found, now=drawn[0].at)
     yield found

@@ -64,15 +64,14 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
+def scene(book_url: str, tmp_path: Path) -> Iterator[Scene]:
     """Yield the API over a book of vaults."""
-    url = f"sqlite:///{tmp_path / 'book.sqlite3'}"
-    settings = Settings(store=url)
-    store = open_store(url)
+    settings = Settings(store=book_url)
+    store = open_store(book_url)
     lay_owned(store)
     clock = Clock(NOON)
     desk = ScoringService(model=RULES, store=store, clock=clock, order_key=key_file(tmp_path))
-    made = Scene(store, url, None, clock)  # type: ignore[arg-type]
+    made = Scene(store, book_url, None, clock)  # type: ignore[arg-type]
     for name, scopes in ROLES.items():
         record, made.tokens[name] = issue(name, scopes=scopes, now=NOON - timedelta(days=1))
         made.ids[name] = record.id

@@ -29,6 +29,16 @@ from serving.watch.step import LEASE, Explanations, LeadLost, commit_step
 from serving.watch.watcher import Share, cycle
 
 TWO = (Part(0, 2), Part(1, 2))
+SHORTENED = """
+from datetime import timedelta
+from models.command import main
+from serving.imports import without
+with without("sklearn"):
+    from serving.watch import step, watcher
+step.LEASE = watcher.LEASE = timedelta(seconds=8)
+main()
+"""
+"""The command `forewarn` with leases whose end a test can wait for."""
 
 
 class Parted(Scene):
@@ -245,13 +255,13 @@ def _until(seen: Callable[[], bool], what: str, *, seconds: float = 240.0) -> No
     end = time.monotonic() + seconds
     while not seen():
         assert time.monotonic() < end, what
-        time.sleep(0.05)
+        time.sleep(0.25)
 
 
 @contextlib.contextmanager
 def _watching(url: str, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Yield a process that shares a book of two parts."""
-    command = [str(Path(sys.executable).with_name("forewarn")), "watch", "--store", url]
+    """Yield a process that shares a book of two parts, with short leases."""
+    command = [sys.executable, "-c", SHORTENED, "watch", "--store", url]
     command += ["--parts", "2", "--no-deliver"]
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from models.domain import Account, Leg, LegKind, Market, Price
 from models.forecast.exposure import exposure
 from models.margin.fixed_point import MAX_UINT256, RAY, WAD
+from models.margin.legs import leg_faults
 from models.margin.perpetual import tiers_from
 from models.margin.result import Liquidation, Margin, Refusal, Verdict
 from models.margin.rulebook import Liquidate, Rulebook, load_all, with_price
@@ -37,6 +38,7 @@ from models.margin.venues import (
     reg_t,
     tiered_perp,
     venus,
+    venus_isolated,
 )
 from models.margin.venues.aave_v4_liquidation import Curve
 
@@ -422,6 +424,29 @@ SETUPS = {
         moving="A",
         state={"A.exchange_rate": 2 * 10**26, "D.exchange_rate": 2 * 10**14},
     ),
+    "venus-isolated": Setup(
+        terms=venus_isolated.Terms(
+            close_factor=WAD // 2,
+            liquidation_incentive=110 * WAD // 100,
+            min_liquidatable_collateral=100 * WAD,
+            decimals={"A": 18, "D": 6},
+            weights=dict.fromkeys(
+                ("A", "D"),
+                venus_isolated.Weight(
+                    collateral_factor=75 * WAD // 100,
+                    liquidation_threshold=80 * WAD // 100,
+                    seize_share=5 * WAD // 100,
+                ),
+            ),
+        ),
+        prices={"A": (2_000 * 10**36, 36), "D": (10**36, 36)},
+        collateral="A",
+        held=50 * 10**9,
+        exposed="D",
+        risk=10**10,
+        moving="A",
+        state={"A.exchange_rate": 2 * 10**26, "D.exchange_rate": 2 * 10**14},
+    ),
 }
 REFUSING = {"deribit"}
 """Venues whose rules are not established: `venues/test_unestablished.py` holds that they say so."""
@@ -685,6 +710,75 @@ def test_liquidate_answers(
             assert isinstance(found, Refusal) or verdict is Verdict.LIQUIDATABLE
 
 
+STRANGE = "strange 库"
+"""An asset that no terms name, at the price of the collateral or of what moves."""
+
+
+def with_legs(book: Rulebook[Any], *legs: Leg) -> tuple[list[int], Margin]:
+    """Judge the venue's account with other legs; return the places of those at fault too."""
+    setup = SETUPS[book.venue]
+    account = replace(setup.account(book, setup.held, setup.risk), legs=legs)
+    market = setup.market()
+    priced = {**market.prices, STRANGE: market.prices[setup.moving]}
+    faults = [place for place, _ in leg_faults(legs, book.reads(setup.terms))]
+    return faults, book.margin(account, replace(market, prices=priced), setup.terms)
+
+
+@EVERY
+@pytest.mark.parametrize("is_first", [True, False])
+def test_no_leg_is_left_out_or_taken_for_another(book: Rulebook[Any], *, is_first: bool) -> None:
+    """A leg of a strange asset is a fault, leaves the verdict open, or counts at its own price."""
+    setup = SETUPS[book.venue]
+    own = setup.account(book, setup.held, setup.risk).legs
+    for kind, counted in ((kind, counted) for kind in LegKind for counted in ((), own)):
+        quantity = abs(setup.risk) if kind is LegKind.DEBT else setup.held
+        entry = None if setup.entry is None else 1
+        strange = Leg(kind=kind, asset=STRANGE, quantity=quantity, entry=entry)
+        legs = (strange, *counted) if is_first else (*counted, strange)
+        faults, found = with_legs(book, *legs)
+        if faults:
+            assert faults == [legs.index(strange)] or is_first
+            continue
+        is_worthless = kind is LegKind.COLLATERAL and found.maintenance == judged_side(
+            book, counted
+        )
+        is_open = found.verdict is Verdict.UNEVALUABLE
+        owes_nothing = kind is LegKind.COLLATERAL and not counted
+        assert is_open or is_worthless or owes_nothing or STRANGE in found.prices
+
+
+def judged_side(book: Rulebook[Any], legs: tuple[Leg, ...]) -> Any:
+    """Return what the venue's account is worth against what it must be with these legs alone."""
+    return with_legs(book, *legs)[1].maintenance
+
+
+@EVERY
+def test_collateral_that_is_not_pledged_never_counts(book: Rulebook[Any]) -> None:
+    """It is a fault where the venue knows no such flag, and adds nothing where it does."""
+    setup = SETUPS[book.venue]
+    held, risk = setup.account(book, setup.held, setup.risk).legs
+    apart = replace(held, pledged=False)
+    faults, alone = with_legs(book, apart, risk)
+    assert faults == [0] or alone.verdict is not Verdict.SAFE
+    faults, beside = with_legs(book, held, apart, risk)
+    is_open = beside.verdict is Verdict.UNEVALUABLE
+    assert faults == [1] or is_open or beside.maintenance == judged_side(book, (held, risk))
+
+
+@EVERY
+def test_a_leg_of_nothing_changes_nothing(book: Rulebook[Any]) -> None:
+    """Wherever it stands; rules that read each leg once say so."""
+    setup = SETUPS[book.venue]
+    held, risk = setup.account(book, setup.held, setup.risk).legs
+    before = judge(book)
+    for empty in (replace(held, quantity=0), replace(risk, quantity=0)):
+        for legs in ((empty, held, risk), (held, empty, risk), (held, risk, empty)):
+            faults, found = with_legs(book, *legs)
+            is_open = found.verdict is Verdict.UNEVALUABLE
+            is_same = (found.verdict, found.maintenance) == (before.verdict, before.maintenance)
+            assert faults or is_open or is_same
+
+
 class Recorder(Mapping[str, int]):
     """Numbers by name that note which were asked for."""
 
@@ -759,6 +853,7 @@ NEEDED = {
     "maker": {"rate", "stopped", "dirt"},
     "morpho-blue": {"total_borrow_assets", "total_borrow_shares", "borrow_rate_per_second"},
     "venus": {"exchange_rate", "lowest_price", "highest_price", "forced", "pool", "seize_paused"},
+    "venus-isolated": {"exchange_rate", "forced", "repay_paused", "total_supply", "entered"},
 }
 """Names that a venue is known to read, by hand from its contracts."""
 

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 EXTRAS = {
     "requirements.lock": (),
-    "requirements-dev.lock": ("mcp", "streams", "test", "tracing", "training"),
+    "requirements-dev.lock": ("mcp", "streams", "tables", "test", "tracing", "training"),
 }
 """What each lock is for: the extras beside the dependencies."""
 

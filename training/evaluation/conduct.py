@@ -246,9 +246,14 @@ def _moving(
     members
         Of the population as it was known on each day; None where too few were exposed.
     """
+    # Days of one week share their population, which is added up once.
+    priors = {
+        id(of): STARTING if of is None else fitted(of, weight=weight)
+        for of in {id(each): each for each in members}.values()
+    }
     return np.array(
         [
-            estimate(each, STARTING if of is None else fitted(of, weight=weight)).probability
+            estimate(each, priors[id(of)]).probability
             for each, of in zip(evidences, members, strict=True)
         ]
     )

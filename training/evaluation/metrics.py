@@ -21,6 +21,9 @@ BINS = 1_024
 
 SLOPE_STEP = 0.1
 SLOPE_LIMIT = 20.0
+SETTLED = 1e-10
+"""A step of Newton's method below which the slope has been found."""
+
 Mask = npt.NDArray[np.bool_]
 
 
@@ -194,10 +197,12 @@ def _ranking(hits: Floats, counts: Floats) -> tuple[Floats, Floats]:
     """Return average precision and area per column of counts in falling order of score."""
     total, rows = hits.sum(axis=0), counts.sum(axis=0)
     true_positives, passed = np.cumsum(hits, axis=0), np.cumsum(counts, axis=0)
-    misses = counts - hits
-    precision = np.nan_to_num(_share(true_positives, passed))
-    area = _share((misses * (true_positives - 0.5 * hits)).sum(axis=0), total * (rows - total))
-    return _share((hits * precision).sum(axis=0), total), area
+    precision = np.divide(
+        true_positives, passed, out=np.zeros_like(true_positives), where=passed > 0.0
+    )
+    precise = np.einsum("pd,pd->d", hits, precision)
+    ahead = np.einsum("pd,pd->d", counts - hits, true_positives - 0.5 * hits)
+    return _share(precise, total), _share(ahead, total * (rows - total))
 
 
 def calibration(probability: Floats, rows: ScoredOutcomes) -> dict[str, Estimate]:
@@ -262,16 +267,24 @@ def _slope(x: Floats, hits: Floats, counts: Floats) -> Floats:
     hits, counts = hits[: len(x)], counts[: len(x)]
     total, rows = hits.sum(axis=0), counts.sum(axis=0)
     a, b = np.zeros(hits.shape[1]), np.ones(hits.shape[1])
+    moving = np.flatnonzero((total > 0.0) & (total < rows))
+    a[(total <= 0.0) | (total >= rows)] = np.nan
     for _ in range(30):
-        p = special.expit(a + b * x[:, None])
-        missed, weight = hits - counts * p, counts * p * (1.0 - p)
-        s0, s1, s2 = (np.sum(weight * x[:, None] ** k, axis=0) for k in range(3))
-        g0, g1 = missed.sum(axis=0), (missed * x[:, None]).sum(axis=0)
+        hit, count = hits[:, moving], counts[:, moving]
+        p = special.expit(a[moving] + b[moving] * x[:, None])
+        missed, weight = hit - count * p, count * p * (1.0 - p)
+        s0, s1, s2 = weight.sum(axis=0), x @ weight, x**2 @ weight
+        g0, g1 = missed.sum(axis=0), x @ missed
         with np.errstate(divide="ignore", invalid="ignore"):
             determinant = s0 * s2 - s1**2
-            a = a + np.clip((s2 * g0 - s1 * g1) / determinant, -2.0, 2.0)
-            b = b + np.clip((s0 * g1 - s1 * g0) / determinant, -0.5, 0.5)
-    return np.where((total > 0.0) & (total < rows) & np.isfinite(a), b, np.nan)
+            up = np.clip((s2 * g0 - s1 * g1) / determinant, -2.0, 2.0)
+            steeper = np.clip((s0 * g1 - s1 * g0) / determinant, -0.5, 0.5)
+        a[moving] += up
+        b[moving] += steeper
+        moving = moving[np.maximum(np.abs(up), np.abs(steeper)) > SETTLED]
+        if not moving.size:
+            break
+    return np.where(np.isfinite(a), b, np.nan)
 
 
 def reliability(

@@ -108,7 +108,7 @@ def forecast(record: Record, as_of: pd.Timestamp, train_to: pd.Timestamp) -> dic
         "trained_hours": int(whole.sum()),
         "thresholds": {
             name: {
-                "probability": float(ours[amount][0]) if fitted.above[amount].curves else None,
+                "probability": float(ours[amount][0]) if fitted.above[amount].is_learned else None,
                 "share_of_past": fitted.above[amount].rate,
             }
             for name, amount in AMOUNTS.items()

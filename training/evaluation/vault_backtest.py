@@ -112,12 +112,14 @@ def forecast_days(
 ) -> Days:
     """Return every day's forecast beside what came of it."""
     path = _path(history.path["price"], _spans(history.tables.candles[ASSET]))
-    books = dict(tuple(history.moments.groupby("at", observed=True)))
+    starts = pd.date_range(begin, end, freq="D", inclusive="left")
+    at_start = history.moments[history.moments["at"].isin(starts)]
+    books = dict(tuple(at_start.groupby("at", observed=True)))
     episodes = history.episodes
     rows: list[dict[str, Any]] = []
     exposures, liquidations = np.zeros(2), np.zeros(2)
     before: set[str] = set()
-    for first in pd.date_range(begin, end, freq="D", inclusive="left"):
+    for first in starts:
         book = books.get(first)
         lows = _past_lows(path, first)
         if book is None or lows.size < FEWEST_LOWS or first not in path.index:

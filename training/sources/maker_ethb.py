@@ -306,10 +306,15 @@ def _vault_hours(
             )
             continue
         _fill(columns, dropped, grid, inks[place], arts[place], begin, end)
-    return pd.DataFrame(columns)
+    hours = np.array(columns["hour"], dtype=np.int64)
+    prices = {
+        "price": grid.price[hours - grid.first_hour],
+        "price_next": grid.price_next[hours - grid.first_hour],
+    }
+    return pd.DataFrame({"hour": hours, **prices, **{name: columns[name] for name in _ROW[1:]}})
 
 
-_ROW = ("hour", "price", "price_next", "trigger", "collateral", "debt", "debt_value")
+_ROW = ("hour", "trigger", "collateral", "debt", "debt_value")
 
 
 def _is_wound_up(kinds: npt.NDArray[np.int64], place: int) -> bool:
@@ -337,6 +342,8 @@ def _fill(
     if mul_div_down(art, grid.rate[end - grid.first_hour], RAY) < LEAST_DEBT:
         dropped["account-hours with a debt under 500 DAI"] += end - begin + 1
         return
+    hours, triggers, values = columns["hour"], columns["trigger"], columns["debt_value"]
+    before = len(hours)
     for hour in range(begin, end + 1):
         k = hour - grid.first_hour
         owed = mul_div_down(art, grid.rate[k], RAY)
@@ -351,17 +358,12 @@ def _fill(
         if judged <= trigger:
             dropped["account-hours already liquidatable"] += 1
             continue
-        row = (
-            hour,
-            grid.price[k],
-            grid.price_next[k],
-            trigger / WAD,
-            collateral,
-            debt,
-            owed / WAD,
-        )
-        for name, value in zip(_ROW, row, strict=True):
-            columns[name].append(value)
+        hours.append(hour)
+        triggers.append(trigger / WAD)
+        values.append(owed / WAD)
+    added = len(hours) - before
+    columns["collateral"] += [collateral] * added
+    columns["debt"] += [debt] * added
 
 
 _EPISODE = ("account", "at", "lots", "debt", "collateral", "left")

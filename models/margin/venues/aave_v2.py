@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 from models.domain import Account, Leg, LegKind, Market
 from models.margin.fixed_point import BPS, RAY, WAD, mul_div_half_up
+from models.margin.legs import ReadLegs
 from models.margin.result import (
     Liquidation,
     Margin,
@@ -411,6 +412,7 @@ RULEBOOKS = tuple(
         state=STATE,
         price_decimals=decimals,
         margin=partial(margin, decimals=decimals),
+        reads=lambda _: ReadLegs(has_flag=True),
         bare=bare,
         liquidate=partial(liquidate, decimals=decimals),
         accrue=accrue,

@@ -17,6 +17,7 @@ from functools import partial
 
 from models.domain import Account, Leg, LegKind, Market
 from models.margin.fixed_point import BPS, MAX_UINT256, RAY, WAD, mul_div_half_up
+from models.margin.legs import ReadLegs
 from models.margin.result import (
     Liquidation,
     Margin,
@@ -400,6 +401,7 @@ RULEBOOKS = tuple(
         options=OPTIONS,
         price_decimals=ORACLE_DECIMALS,
         margin=partial(margin, policy=policy),
+        reads=lambda _: ReadLegs(has_flag=True),
         at_prices=partial(at_prices, policy=policy),
         bare=bare,
         liquidate=partial(liquidate, policy=policy),

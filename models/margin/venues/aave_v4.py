@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from models.domain import Account, Leg, LegKind, Market
 from models.margin.fixed_point import BPS, MAX_UINT256, RAY, WAD, mul_div_up
+from models.margin.legs import ReadLegs
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, TokenAmount, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.tokens import in_tokens
@@ -349,6 +350,7 @@ RULEBOOKS = (
         options=OPTIONS,
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
+        reads=lambda _: ReadLegs(has_flag=True),
         bare=bare,
         tokens=tokens,
         liquidate=liquidate,

@@ -23,6 +23,7 @@ from fractions import Fraction
 
 from models.domain import Account, Exact, Leg, LegKind, Market
 from models.margin.fixed_point import WAD
+from models.margin.legs import NONE, ReadLegs
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, TokenAmount, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.tokens import in_tokens
@@ -428,6 +429,7 @@ RULEBOOKS = (
         state=STATE,
         price_decimals=PRICE_DECIMALS,
         margin=margin,
+        reads=lambda _: ReadLegs(position=NONE, has_flag=True),
         bare=bare,
         liquidate=liquidate,
         tokens=tokens,

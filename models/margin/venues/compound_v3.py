@@ -28,6 +28,7 @@ from models.margin.fixed_point import (
     mul_div_down,
     mul_div_toward_zero,
 )
+from models.margin.legs import NONE, ReadLegs
 from models.margin.result import (
     Headroom,
     Liquidation,
@@ -629,6 +630,7 @@ RULEBOOKS = (
         state=STATE,
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
+        reads=lambda terms: ReadLegs(debt={terms.base_asset}, position=NONE),
         bare=bare,
         liquidate=liquidate,
         accrue=accrue,

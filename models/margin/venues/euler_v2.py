@@ -29,6 +29,7 @@ from fractions import Fraction
 
 from models.domain import Account, Exact, Leg, LegKind, Market, Price
 from models.margin.fixed_point import BPS, RAY, WAD, mul_div_down, rpow_half_up
+from models.margin.legs import NONE, ReadLegs
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, TokenAmount, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.tokens import in_tokens
@@ -567,6 +568,7 @@ RULEBOOKS = (
         options=OPTIONS,
         price_decimals=PRICE_DECIMALS,
         margin=margin,
+        reads=lambda terms: ReadLegs(debt={terms.asset}, position=NONE, has_flag=True),
         bare=bare,
         liquidate=liquidate,
         accrue=accrue,

@@ -28,6 +28,7 @@ from fractions import Fraction
 
 from models.domain import Account, Exact, Leg, LegKind, Market, Price
 from models.margin.fixed_point import BPS, mul_div_down
+from models.margin.legs import NONE, ReadLegs
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, TokenAmount, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.tokens import in_tokens
@@ -412,6 +413,9 @@ RULEBOOKS = (
         options=OPTIONS,
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
+        reads=lambda terms: ReadLegs(
+            collateral={terms.collateral_asset}, debt={terms.debt_asset}, position=NONE
+        ),
         liquidate=liquidate,
         tokens=tokens,
     ),

@@ -32,6 +32,7 @@ from fractions import Fraction
 
 from models.domain import Account, Leg, LegKind, Market, Price
 from models.margin.fixed_point import mul_div_down, mul_div_up
+from models.margin.legs import NONE, ReadLegs
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, TokenAmount, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.tokens import in_tokens
@@ -243,7 +244,7 @@ def fault_of(account: Account, market: Market) -> str | None:
     position_leg, cash = legs_of(account)
     if position_leg is None:
         return None
-    if sum(leg.kind is not LegKind.COLLATERAL for leg in account.legs) > 1 or cash is None:
+    if cash is None or len(account.legs) > len((position_leg, cash)):
         return "one_position_and_its_collateral_expected"
     if position_leg.entry is None:
         return "entry_missing"
@@ -442,6 +443,7 @@ RULEBOOKS = (
         options=OPTIONS,
         price_decimals=None,
         margin=margin,
+        reads=lambda _: ReadLegs(debt=NONE, is_single=True),
         liquidate=liquidate,
         accrue=accrue,
         bankruptcy_price=index_bankruptcy_price,

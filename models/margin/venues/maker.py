@@ -15,6 +15,7 @@ from typing import Literal
 
 from models.domain import Account, LegKind, Market
 from models.margin.fixed_point import RAY, WAD, mul_div_down, mul_div_up, rpow_half_up
+from models.margin.legs import NONE, ReadLegs
 from models.margin.result import Liquidation, Margin, Ratio, Refusal, Side, TokenAmount, Verdict
 from models.margin.rulebook import Liquidate, Rulebook
 from models.margin.toxicity import is_toxic
@@ -440,6 +441,7 @@ RULEBOOKS = (
         state=STATE,
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
+        reads=lambda _: ReadLegs(position=NONE, is_single=True),
         side=side,
         bare=bare,
         liquidate=liquidate,

@@ -24,6 +24,7 @@ from fractions import Fraction
 
 from models.domain import Account, LegKind, Market
 from models.margin.fixed_point import WAD, mul_div_down, mul_div_up
+from models.margin.legs import NONE, ReadLegs
 from models.margin.result import (
     Liquidation,
     Margin,
@@ -475,6 +476,9 @@ RULEBOOKS = (
         state=STATE,
         price_decimals=ORACLE_DECIMALS,
         margin=margin,
+        reads=lambda terms: ReadLegs(
+            collateral={terms.collateral_asset}, debt={terms.loan_asset}, position=NONE
+        ),
         bare=bare,
         liquidate=liquidate,
         accrue=accrue,

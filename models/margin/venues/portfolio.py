@@ -27,6 +27,7 @@ from fractions import Fraction
 from typing import Literal
 
 from models.domain import Account, Leg, LegKind, Market
+from models.margin.legs import ReadLegs
 from models.margin.result import Margin, Ratio, Side, Verdict
 from models.margin.rulebook import Rulebook
 
@@ -386,5 +387,6 @@ RULEBOOKS = (
         price_decimals=None,
         is_exact=True,
         margin=margin,
+        reads=lambda _: ReadLegs(has_flag=True),
     ),
 )

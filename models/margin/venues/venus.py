@@ -28,6 +28,7 @@ from typing import NamedTuple
 
 from models.domain import Account, Exact, LegKind, Market
 from models.margin.fixed_point import WAD
+from models.margin.legs import ReadLegs
 from models.margin.result import (
     Liquidation,
     Margin,
@@ -284,7 +285,7 @@ def repayable(
 
 
 def unpaused(assets: Iterable[str], market: Market) -> tuple[str, ...]:
-    """Return the debts of some that may be repaid by others now."""
+    """Return the debts of some whose liquidation is not switched off."""
     if market.state.get("paused", 0):
         return ()
     return tuple(a for a in assets if not market.state.get(f"{a}.liquidate_paused", 0))
@@ -303,7 +304,10 @@ def verdict_of(
     if not pledged:
         return Verdict.NOT_EXECUTABLE, "MARKET_NOT_COLLATERAL"
     seizable = [asset for asset in pledged if not market.state.get(f"{asset}.seize_paused", 0)]
-    if not seizable or not unpaused(debts, market):
+    open_debts = (
+        asset for asset in unpaused(debts, market) if not market.state.get(f"{asset}.repay_paused")
+    )
+    if not seizable or not any(open_debts):
         return Verdict.NOT_EXECUTABLE, "action is paused"
     return Verdict.LIQUIDATABLE, "shortfall" if side.surplus < 0 else "forced_liquidation"
 
@@ -318,6 +322,7 @@ def refusal_of(
         (not {debt, collateral} <= terms.weights.keys(), "market not listed", debt),
         (state.get("paused", 0), "protocol is paused", ""),
         (state.get(f"{debt}.liquidate_paused", 0), "action is paused", f"liquidation of {debt}"),
+        (state.get(f"{debt}.repay_paused", 0), "action is paused", f"repaying {debt}"),
         (state.get(f"{collateral}.seize_paused", 0), "action is paused", f"seizing {collateral}"),
         (not by_asset.get(collateral, nothing).tokens, "MARKET_NOT_COLLATERAL", collateral),
         (not by_asset.get(debt, nothing).borrowed, "TOO_MUCH_REPAY", f"no {debt} is owed"),
@@ -452,6 +457,7 @@ STATE = (
     Variable("{asset}.highest_price", "dollars a token, 36 decimals"),
     Variable("{asset}.forced", "0 or 1"),
     Variable("{asset}.liquidate_paused", "0 or 1"),
+    Variable("{asset}.repay_paused", "0 or 1"),
     Variable("{asset}.seize_paused", "0 or 1"),
     Variable("paused", "0 or 1"),
 )
@@ -466,6 +472,7 @@ RULEBOOKS = (
         options=OPTIONS,
         price_decimals=PRICE_DECIMALS,
         margin=margin,
+        reads=lambda _: ReadLegs(has_flag=True),
         bare=bare,
         liquidate=liquidate,
         tokens=tokens,

@@ -758,6 +758,7 @@ class ConnectionBody(TypedDict):
         "maker",
         "morpho-blue",
         "venus",
+        "venus-isolated",
     ]
     chain: str
     chain_id: NotRequired[int | None]

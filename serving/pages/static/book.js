@@ -128,6 +128,7 @@ function page() {
       this.moveTime = settled(() => this.apply(), 200);
       addEventListener("news", () => this.refresh());
       await this.apply();
+      await this.recall();
     },
 
     get isEmpty() {

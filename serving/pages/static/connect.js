@@ -218,7 +218,7 @@ function page() {
     /** Accounts that the rules refuse: what is shown of them is their exchange's alone. */
     get refusals() {
       const refused = (this.detail?.accounts ?? []).filter((row) => row.refused);
-      return refused.map((row) => ({ ...row, text: say("rules_do_not_judge", { why: row.refused }) }));
+      return refused.map((row) => ({ ...row, text: say("rules_do_not_judge", { why: word("rule_reason", row.refused) }) }));
     },
     get figures() {
       return (this.detail?.accounts ?? []).flatMap((row) =>

@@ -12,7 +12,7 @@ const RUNGS = ["log_loss", "brier_skill", "average_precision", "auc_zone", "expe
 /** Return a figure with its interval; null where it could not be reckoned. */
 function measured(found) {
   if (!found || found.value === null) return "–";
-  return `${few(found.value)} [${few(found.low)}; ${few(found.high)}]`;
+  return say("with_interval", { value: few(found.value), low: few(found.low), high: few(found.high) });
 }
 
 const nameOf = (rung) => word("rung", rung);

@@ -272,7 +272,7 @@ function page() {
 /** Return a row of the table of forecasts. */
 function row(horizon, owners, told) {
   const [low, high] = told.liquidated;
-  const within = (one) => `${short(one.value)} [${short(one.low)}; ${short(one.high)}]`;
+  const within = (one) => say("with_interval", { value: short(one.value), low: short(one.low), high: short(one.high) });
   return {
     key: `${horizon} ${owners}`,
     horizon: span(horizon),

@@ -132,7 +132,7 @@ def test_an_administrator_connects_and_sees_how_it_stands(service: Service) -> N
     expect(page.locator("#endpoints tbody tr").nth(1)).to_contain_text("10 blocks behind")
     expect(page.locator("#endpoints tbody tr").nth(1).locator("td").nth(1)).to_have_text("10")
     expect(page.locator("#mismatches")).to_contain_text(ACCOUNT)
-    expect(page.locator("#chosen")).to_contain_text("new heads are subscribed")
+    expect(page.locator("#chosen")).to_contain_text("new heads are told by the endpoints")
     expect(page.locator("#unmapped")).to_contain_text("XYZ")
     expect(page.locator("#connections tbody td").nth(2)).to_contain_text(" s")
     assert tab.grave() == []
@@ -224,7 +224,7 @@ def note_exchange(store: Store) -> None:
         account=account,
         connection="sub",
         read_at=now,
-        refused="cross_margin_not_established",
+        refused="how cross margin counts is not established",
         figures=[figure],
     )
     status = {"state": "live", "reasons": [], "read_at": now.isoformat(), "accounts": 1}
@@ -249,7 +249,7 @@ def test_an_exchange_is_connected_by_a_key_that_is_never_shown(service: Service)
     note_exchange(service.store)
     expect(page.locator("#figures tbody tr")).to_contain_text("919.10")
     expect(page.locator("#figures tbody tr")).to_contain_text("ETHUSDT long")
-    expect(page.locator("#refusals")).to_contain_text("cross_margin_not_established")
+    expect(page.locator("#refusals")).to_contain_text("how cross margin counts is not established")
     expect(page.get_by_text("Every account is judged as its venue judges it.")).to_be_hidden()
     expect(page.locator("#endpoints")).to_be_hidden()
     assert tab.grave() == []

@@ -195,7 +195,7 @@ def test_one_story_with_three_keys(service: Service, role: dict[str, Watched]) -
     expect(page.locator("#state")).to_have_text("proposed")
     carry(role, "proposed")
     page = role["ada"].open("/desk/governance")
-    expect(page.locator("#proposals")).to_contain_text("rolled_back")
+    expect(page.locator("#proposals")).to_contain_text("rolled back")
     assert changed(page) == [["maker ETH-B mat", "1.34", "1.3"]]
     names = {token.split("_")[1]: name for name, token in service.tokens.items()}
     lines = [f"{names[actor]} {action}" for actor, action in reversed(timeline(page))]

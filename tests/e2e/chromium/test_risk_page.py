@@ -198,7 +198,11 @@ def test_a_forecast_and_all_that_follows_from_it_are_those_of_the_api(watched: W
     ]
     assert any(one["most"] for one in told["headroom"])
     assert cells(page, "unwinding") == [
-        [one["asset"], one["depth"], *(short(one[name]) for name in ("units", "daily", "days"))]
+        [
+            one["asset"],
+            f"the {one['depth']}",
+            *(short(one[name]) for name in ("units", "daily", "days")),
+        ]
         for one in told["unwinding"]
     ]
     few = told["concentration"]
@@ -217,6 +221,12 @@ def test_a_forecast_and_all_that_follows_from_it_are_those_of_the_api(watched: W
     assert watched.grave() == []
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    watched.open("/desk")
+    page.locator("#fan path.dots").wait_for(state="attached")
+    fan_is_drawn(watched)
+    expect(page.locator("#fan-note")).to_contain_text("0 USD were liquidated")
+    assert watched.grave() == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert watched.errors == []
 
 
@@ -224,10 +234,10 @@ def lar_row(horizon: str, owners: str, told: Mapping[str, Any]) -> list[str]:
     """Return a forecast as its row is to read."""
     low, high = told["liquidated"]
     return [
-        horizon,
+        {"1h": "1 hour", "4h": "4 hours", "24h": "24 hours", "7d": "7 days"}[horizon],
         owners,
         *(
-            f"{short(one['value'])} [{short(one['low'])}, {short(one['high'])}]"
+            f"{short(one['value'])} [{short(one['low'])}; {short(one['high'])}]"
             for one in (low, high)
         ),
         short(low["shortfall"]),

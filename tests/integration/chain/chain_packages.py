@@ -29,7 +29,10 @@ PACKAGES = (
     "@morpho-org/morpho-blue@1.0.0",
     "@sovryn-zero/contracts@0.4.0",
 )
-APART = {"venus": ("@venusprotocol/venus-protocol@10.3.0", "artifacts/contracts")}
+APART = {
+    "venus": ("@venusprotocol/venus-protocol@10.3.0", "artifacts/contracts"),
+    "isolated": ("@venusprotocol/isolated-pools@4.4.0", "artifacts/contracts"),
+}
 """By set: a package of which one directory alone is fetched, and that directory."""
 
 

@@ -47,6 +47,9 @@ const SETS = {
   aave_v2: { artefacts: path.join(modules, '@aave/protocol-v2/artifacts/contracts') },
   liquity: { artefacts: path.join(modules, '@sovryn-zero/contracts/artifacts/contracts') },
   venus: { artefacts: path.join(modules, '@venusprotocol/venus-protocol/artifacts/contracts') },
+  isolated: {
+    artefacts: path.join(modules, '@venusprotocol/isolated-pools/artifacts/contracts'),
+  },
   comet: {
     solc: 'solc-0.8.19',
     roots: [['comet.sol', path.join(__dirname, 'comet.sol')]],

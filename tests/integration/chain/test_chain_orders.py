@@ -15,12 +15,14 @@ import aave_v2_market
 import chain_node
 import chain_packages
 import httpx
+import isolated_market
 import liquity_market
 import morpho_market
 import pytest
 import venus_market
 from aave_market import AaveMarket
 from chain_reading import CHAIN_ID, addresses_of, funded, reader_of
+from isolated_market import IsolatedMarket
 from liquity_market import LiquityMarket
 from local import Caller
 from morpho_market import MorphoMarket
@@ -37,6 +39,7 @@ from serving.connect.liquity_v1 import LiquityV1Reader
 from serving.connect.morpho_blue import MorphoBlueReader
 from serving.connect.reading import Reader
 from serving.connect.venus import VenusReader
+from serving.connect.venus_isolated import VenusIsolatedReader
 from serving.http.admission import Admission, Keyring
 from serving.http.app import Api
 from serving.http.routing import routes
@@ -223,7 +226,7 @@ def test_selectors_are_those_of_the_compiler(aave: AaveMarket) -> None:
     """Every call has the selector that its signature hashes to."""
     compiled = {
         signature: selector
-        for name in ("aave", "aave_v2", "morpho", "liquity", "venus")
+        for name in ("aave", "aave_v2", "morpho", "liquity", "venus", "isolated")
         for artefact in chain_packages.contracts(name).values()
         for signature, selector in artefact["selectors"].items()
     }
@@ -534,11 +537,14 @@ def test_what_an_owner_sends_to_liquity_is_what_was_planned(
     assert judged["course"]["outcome"]["said"] == "as_planned"
 
 
-@pytest.fixture
-def on_venus(tmp_path: Path) -> Iterator[tuple[VenusMarket, Scene]]:
-    """Yield Venus' core pool with a scene on it; the keeper holds every token."""
+@pytest.fixture(params=["venus", "venus-isolated"])
+def on_venus(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[tuple[VenusMarket | IsolatedMarket, Scene]]:
+    """Yield a pool of Venus with a scene on it; the keeper holds every token."""
     with chain_node.running() as node:
-        core = venus_market.deployed(node)
+        is_core = request.param == "venus"
+        core = venus_market.deployed(node) if is_core else isolated_market.deployed(node)
         sender = node.accounts[5]
         for token in core.tokens.values():
             node.send(
@@ -548,13 +554,14 @@ def on_venus(tmp_path: Path) -> Iterator[tuple[VenusMarket, Scene]]:
                 sender,
                 node.read(token, "balanceOf", core.admin) // 2,
             )
-        whose = MarketId("venus", "core", "test")
-        reader = VenusReader(market=whose, comptroller=core.comptroller.address.lower())
+        kind = VenusReader if is_core else VenusIsolatedReader
+        whose = MarketId(request.param, "core", "test")
+        reader = kind(market=whose, comptroller=core.comptroller.address.lower())
         for scene in scene_of(node, reader, tmp_path, sender):
             yield core, scene
 
 
-def standing_of(core: VenusMarket, user: str) -> tuple[int, int]:
+def standing_of(core: VenusMarket | IsolatedMarket, user: str) -> tuple[int, int]:
     """Return vTokens of BNB and what is owed of USDC, interest to the last block included."""
     node = core.node
     held = node.read(core.markets["BNB"], "balanceOf", user)
@@ -570,7 +577,7 @@ def standing_of(core: VenusMarket, user: str) -> tuple[int, int]:
     ],
 )
 def test_what_a_keeper_does_on_venus_is_what_was_planned_but_for_a_block_s_interest(
-    on_venus: tuple[VenusMarket, Scene], kind: str, calls: list[str]
+    on_venus: tuple[VenusMarket | IsolatedMarket, Scene], kind: str, calls: list[str]
 ) -> None:
     """Beside the same chain on which nobody acted, it differs by the amounts of the calls."""
     core, scene = on_venus
@@ -588,7 +595,7 @@ def test_what_a_keeper_does_on_venus_is_what_was_planned_but_for_a_block_s_inter
         "assets": ["BNB", "USDC"],
         "contracts": [
             {
-                "venue": "venus",
+                "venue": scene.reader.market.venue,
                 "market": "core",
                 "chain": "test",
                 "chain_id": CHAIN_ID,

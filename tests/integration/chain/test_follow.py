@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, TypeVar
 
 import aave_market
@@ -38,9 +37,9 @@ def aave() -> Iterator[AaveMarket]:
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Iterator[Store]:
+def book(book_url: str) -> Iterator[Store]:
     """Yield an empty store with a connection in it."""
-    store = open_store(f"sqlite:///{tmp_path / 'book.sqlite3'}")
+    store = open_store(book_url)
     with store.begin() as transaction:
         connections.write(transaction, NAME, {}, sealed=None, now=datetime.now(tz=UTC))
     yield store

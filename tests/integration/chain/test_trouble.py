@@ -28,9 +28,9 @@ NAME = "mine"
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Iterator[Store]:
+def book(book_url: str) -> Iterator[Store]:
     """Yield an empty store with a connection in it."""
-    store = open_store(f"sqlite:///{tmp_path / 'book.sqlite3'}")
+    store = open_store(book_url)
     with store.begin() as transaction:
         connections.write(transaction, NAME, {}, sealed=None, now=datetime.now(tz=UTC))
     yield store

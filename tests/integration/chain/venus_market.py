@@ -27,7 +27,7 @@ POOLED = {"BNB": (90, 91, 104), "slisBNB": (91, 92, 103)}
 """Factors, thresholds and incentives of what is in the pool of e-mode."""
 
 FACETS = ("MarketFacet", "PolicyFacet", "SetterFacet", "RewardFacet", "FlashLoanFacet")
-ACTIONS = {"seize": 4, "liquidate": 5}
+ACTIONS = {"repay": 3, "seize": 4, "liquidate": 5}
 WHOLE = 2**256 - 1
 LIQUIDATION = "LiquidateBorrow(address,address,uint256,address,uint256)"
 WEIGHTS = {

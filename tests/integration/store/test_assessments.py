@@ -103,4 +103,5 @@ def test_the_newest_assessment_stands_whatever_order_they_come_in(book: Store) -
     assert [one.at - NOON for one in past] == [HOUR, HOUR / 2, 0 * HOUR]
     assert older == [said("a", at=NOON - HOUR)]
     with book.begin() as transaction:
-        assert assessments.forget(transaction, before=NOON) == 1
+        assert assessments.forget(transaction, ["b"], before=NOON) == 0
+        assert assessments.forget(transaction, ["a", "b"], before=NOON) == 1

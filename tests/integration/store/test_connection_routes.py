@@ -108,6 +108,18 @@ def test_a_faulty_body_lists_every_fault(store: Store, key: str) -> None:
     }
 
 
+def test_a_venue_without_rules_is_refused_by_its_name(store: Store, key: str) -> None:
+    """On a chain and of an exchange, with the reason; nothing is kept, and no secret told."""
+    assert key
+    for wish in ({**BODY, "venue": "moonwell"}, {"venue": "binance_coin_m", "secret": "HIDDEN"}):
+        with pytest.raises(InvalidInput, match=r"is not read: (moonwell|binance-coin-m): ") as told:
+            ask(store, "put_connection", wish)
+        assert [fault.where for fault in told.value.faults] == ["/venue"]
+        assert "HIDDEN" not in str(told.value)
+    with store.read() as transaction:
+        assert connections.every(transaction) == []
+
+
 def test_what_differs_is_shown_and_alarmed(store: Store, key: str) -> None:
     """A mismatch stands in the answer and among the alarms; so does a connection gone silent."""
     assert key

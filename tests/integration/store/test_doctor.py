@@ -33,9 +33,9 @@ def look(place: Path, **environment: str) -> dict[tuple[str, Status], list[str]]
 
 
 @pytest.fixture(autouse=True)
-def store(tmp_path: Path) -> Any:
+def store(book_url: str) -> Any:
     """Yield a store with a fresh price."""
-    opened = open_store(f"sqlite:///{tmp_path / 'book.sqlite3'}")
+    opened = open_store(book_url)
     with opened.begin() as transaction:
         price = Price(value=1, decimals=0, observed_at=NOW)
         market.push_prices(transaction, [("ETH", price)], now=NOW)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ from serving.schemas.stored import Assessed
 from serving.store import Store, accounts, alerts, assessments, changes, market, outbox
 from serving.store.alert_schema import OUTBOX
 from serving.store.alerts import DESK, Receiver
-from serving.store.assessments import AccountFilter
+from serving.store.assessments import AccountFilter, Order
 from serving.store.engine import Transaction
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -27,6 +27,7 @@ LONG = frozenset(
     {
         "accounts",
         "alert_outbox",
+        "alert_signals",
         "alert_states",
         "alert_transitions",
         "assessments",
@@ -86,7 +87,16 @@ def lay(store: Store) -> None:
             bodies = [vault(name, 100 + hour) for name in names]
             accounts.upsert(transaction, bodies, at=at, now=at)
             said = [
-                Assessed(account=name, at=at, verdict="safe", ratio=1 + place / BOOK)
+                Assessed(
+                    account=name,
+                    at=at,
+                    verdict="safe",
+                    ratio=1 + place / BOOK,
+                    distance=place / BOOK,
+                    expected_24h=place % 97 / 97,
+                    collateral_value=7.0 * place,
+                    requirement=3.0 * place,
+                )
                 for place, name in enumerate(names)
             ]
             assessments.write(transaction, said, now=at)
@@ -122,6 +132,10 @@ WRITES: dict[str, Callable[[Transaction], object]] = {
         t, [Assessed(account="a/7", at=LATER, verdict="safe")], now=LATER
     ),
     "outbox, written": lambda t: outbox.post(t, [message(BOOK + 1)], now=LATER),
+    "history, ended": lambda t: (
+        assessments.forget(t, SOME, before=NOW + timedelta(hours=1)),
+        alerts.forget_signals(t, SOME, before=NOW + timedelta(hours=1)),
+    ),
     "outbox, claimed": lambda t: outbox.claim(t, holder="h", now=LATER, lease=timedelta(minutes=1)),
 }
 READS: dict[str, Callable[[Transaction], object]] = {
@@ -133,8 +147,6 @@ READS: dict[str, Callable[[Transaction], object]] = {
     "assessment": lambda t: assessments.latest(t, "a/7"),
     "history": lambda t: assessments.history(t, "a/7"),
     "page by account": lambda t: assessments.explore(t, AccountFilter()),
-    "page by ratio": lambda t: assessments.explore(t, AccountFilter(), order="ratio"),
-    "page by rank": lambda t: assessments.explore(t, AccountFilter(), order="rank"),
     "page of an owner": lambda t: assessments.explore(t, AccountFilter(owner="a/7")),
     "outbox, due": lambda t: outbox.is_due(t, now=LATER),
 }
@@ -198,6 +210,42 @@ def test_the_hot_path_reads_no_table_through(store: Store) -> None:
             scans = [read_through(transaction, statement) for statement in statements]
             found[name] = set().union(*scans)
     assert {name: tables for name, tables in found.items() if tables} == {}
+
+
+def along(transaction: Transaction, statement: Statement) -> tuple[set[str], bool]:
+    """Return the indices that a statement reads, and whether it sorts what it found."""
+    text, parameters = statement
+    if transaction.dialect.name == "sqlite":
+        rows = transaction.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", parameters)
+        steps = [str(row[-1]) for row in rows]
+        used = {found[1] for step in steps if (found := re.search(r"INDEX (\w+)", step))}
+        return used, any("TEMP B-TREE" in step for step in steps)
+    (tree,) = transaction.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {text}", parameters).scalar_one()
+    plan = list(nodes(tree["Plan"]))
+    used = {node["Index Name"] for node in plan if "Index Name" in node}
+    return used, any("Sort" in str(node["Node Type"]) for node in plan)
+
+
+def test_a_page_of_any_order_is_read_along_its_index(store: Store) -> None:
+    """The first page, one from the middle and that of accounts without a value: nothing sorted."""
+    lay(store)
+    with store.begin() as transaction:
+        valueless = [Assessed(account="a/7", at=LATER, verdict="safe")]
+        assessments.write(transaction, valueless, now=LATER)
+    safe = AccountFilter(verdict="safe")
+    with store.begin() as transaction:
+        for order in (name for name in get_args(Order) if name != "account"):
+            for after in (None, (0.5, "a/77"), (None, "a")):
+                with listened(transaction) as statements:
+                    page = assessments.explore(
+                        transaction, safe, order=order, after=after, limit=10
+                    )
+                if after == (None, "a"):
+                    assert [each.account for each in page] == ["a/7"] * (order != "rank"), order
+                for statement in statements:
+                    used, is_sorted = along(transaction, statement)
+                    assert f"latest_by_{order}" in used, (order, after)
+                    assert not is_sorted, (order, after)
 
 
 def test_a_table_that_is_read_through_would_be_told(store: Store) -> None:

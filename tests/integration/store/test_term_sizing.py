@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,9 +70,9 @@ def steady(size: float = 0.01) -> list[float]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(book_url: str) -> Iterator[Store]:
     """Yield a store without accounts."""
-    opened = open_store(f"sqlite:///{tmp_path / 'book.sqlite3'}")
+    opened = open_store(book_url)
     yield opened
     opened.close()
 

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import governed_books
 import pytest
@@ -19,9 +18,9 @@ SOON = NOON + timedelta(seconds=30)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(book_url: str) -> Iterator[Store]:
     """Return a store with a small book."""
-    result = open_store(f"sqlite:///{tmp_path / 'book.sqlite3'}")
+    result = open_store(book_url)
     governed_books.lay(result)
     yield result
     result.close()

@@ -49,9 +49,9 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(book_url: str) -> Iterator[Store]:
     """Yield an open, empty store."""
-    with contextlib.closing(open_store(f"sqlite:///{tmp_path / 'store.sqlite3'}")) as opened:
+    with contextlib.closing(open_store(book_url)) as opened:
         yield opened
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from models.domain import Market, Price
 from models.errors import UnknownRulebook
-from models.margin.rulebook import load, load_all, with_next_prices, with_price
+from models.margin.refused import OTHER_NAMES, REASONS, refused
+from models.margin.rulebook import load, load_all, venue_names, with_next_prices, with_price
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = Price(
@@ -49,6 +50,16 @@ def test_an_unknown_rulebook_names_those_that_are_known(venue: str, version: str
     assert known.split(", ") == sorted(known.split(", "))
     assert {"maker/dss", "aave-v3/3.7", "aave-v3/3.3"} <= set(known.split(", "))
     assert len(known.split(", ")) == len(load_all())
+
+
+def test_a_venue_that_is_refused_says_why() -> None:
+    """Under its name or another that it has, and never beside rules of the same name."""
+    with pytest.raises(UnknownRulebook, match=r"^no rulebook of moonwell: a fork of Compound v2"):
+        load("moonwell", "1")
+    assert (refused("Curve Lend") or "").startswith("llamalend: ")
+    assert refused("aave-v2") is None
+    assert [venue for venue in venue_names() if refused(venue) is not None] == []
+    assert set(OTHER_NAMES.values()) <= REASONS.keys()
 
 
 def test_one_price_is_moved() -> None:

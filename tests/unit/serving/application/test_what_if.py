@@ -95,6 +95,14 @@ def test_shock_of_all_leaves_the_named_to_itself() -> None:
         ({"shocks": {"ETH": "-1"}}, "/shocks/ETH"),
         ({"shocks": {"ETH": "1e999"}}, "/shocks/ETH"),
         ({"changed_terms": {"E": {"mat": "1"}}}, "/changed_terms/E/duty"),
+        (
+            {"changed_legs": {"v": [{"kind": "debt", "asset": "DAI", "quantity": "1.5"}]}},
+            "/changed_legs/v/0/quantity",
+        ),
+        (
+            {"changed_legs": {"v": [{"kind": "position", "asset": "ETH", "quantity": "-1"}]}},
+            "/changed_legs/v/0",
+        ),
     ],
 )
 def test_unusable_changes_are_named(more: dict[str, Any], where: str) -> None:

@@ -47,6 +47,16 @@ def test_the_core_pool_of_venus_is_known_by_its_comptroller() -> None:
     assert (aim.chain_id, aim.contract) == (56, "0xfd36e2c2a6789db23113685031d7f16329158384")
 
 
+def test_isolated_pools_of_venus_are_known_by_their_comptrollers() -> None:
+    """By the package's names; where a chain has no pool called core, one is to be named."""
+    aim = target(body(venue="venus-isolated", chain="bnb", market="stablecoins"))
+    assert (aim.chain_id, aim.contract) == (56, "0x94c1495cd4c557f1560cbd68eab0d197e6291571")
+    aim = target(body(venue="venus-isolated"))
+    assert aim.contract == "0x687a01ecf6d3907658f7a7c714749fac32336d1b"
+    with pytest.raises(InvalidInput, match="stablecoins on bnb"):
+        target(body(venue="venus-isolated", chain="bnb"))
+
+
 def test_systems_of_liquity_are_known_by_their_managers() -> None:
     """The one on Ethereum, and the fork on Rootstock under its own name."""
     assert target(body(venue="liquity-v1")).contract == "0xa39739ef8b0231dbfa0dcda07d7e29faabcf4bb2"

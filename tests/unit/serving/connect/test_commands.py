@@ -39,6 +39,30 @@ def test_what_cannot_be_connected_is_refused(
         store.close()
 
 
+@pytest.mark.parametrize(
+    ("venue", "reason"),
+    [
+        ("binance-coin-m", "binance-coin-m: its margin is held in a coin"),
+        ("binance-coinm", "binance-coin-m: its margin is held in a coin"),
+        ("bybit-inverse", "bybit-inverse: its margin is held in a coin"),
+        ("moonwell", "moonwell: a fork of Compound v2 with rules of its own"),
+        ("Liquity-V2", "liquity-v2: its interest rates are chosen by borrowers"),
+        ("llamalend", "llamalend: its loans are converted within bands"),
+        ("crvUSD", "llamalend: its loans are converted within bands"),
+    ],
+)
+def test_a_venue_without_rules_is_refused_by_its_name(
+    tmp_path: Path, venue: str, reason: str
+) -> None:
+    """With the reason, and no list of words; whatever else is asked, nothing is kept."""
+    url = f"sqlite:///{tmp_path / 'book.db'}"
+    for options in ((*USUAL, "--address", OWNER), ("--once",)):
+        done = within("connect", venue, "--store", url, *options)
+        assert done.exit_code == 2, done.output
+        assert f"is not read: {reason}" in " ".join(done.output.split())
+        assert "aave" not in done.output
+
+
 def test_connections_are_listed_sealed_anew_and_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,128 @@
+"""Every rulebook beside plain fractions, over random accounts near their line."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reckoned_accounts import Reckoned, reckoned
+
+from features.inputs import Floats
+from models.domain import Account
+from models.margin.result import Verdict
+from models.margin.rulebook import Rulebook, load_all, with_price
+from models.margin.trigger import BREACHED, price_triggers
+from serving.evaluation.actions import Constraints
+from serving.evaluation.inputs import AccountInput
+from serving.evaluation.plan import Target, plan
+
+NOT_ESTABLISHED = {"deribit"}
+BOOKS = [
+    pytest.param(book, id="/".join(name))
+    for name, book in load_all().items()
+    if book.venue not in NOT_ESTABLISHED
+]
+EVERY = pytest.mark.parametrize("book", BOOKS)
+FEW = settings(max_examples=15, deadline=None)
+seeds = st.integers(0, 2**40)
+SHARES = (Fraction(1, 1000), Fraction(1, 2), Fraction(9, 10), Fraction(11, 10), 2, 1000)
+
+
+@EVERY
+@FEW
+@given(seed=seeds)
+def test_the_verdict_is_that_of_plain_fractions(book: Rulebook[Any], seed: int) -> None:
+    """But where the venue's own roundings may decide; exact rules have none."""
+    case = reckoned(book, seed)
+    found = book.margin(case.account(book), case.market, case.terms)
+    room = (case.credit - case.requirement) / case.requirement
+    assert found.maintenance is not None, found.reason
+    if room == 0 or abs(room) > case.slack:
+        is_safe = room > 0 or (room == 0 and case.is_safe_at_line)
+        assert (found.verdict is Verdict.SAFE) == is_safe
+        assert (found.verdict in BREACHED) == (not is_safe)
+    if book.is_exact:
+        assert found.maintenance.credit == case.credit
+        assert found.maintenance.requirement == case.requirement
+    elif case.credit > 0 and found.maintenance.requirement:
+        ratio = Fraction(found.maintenance.credit) / Fraction(found.maintenance.requirement)
+        plain = case.credit / case.requirement
+        assert abs(ratio / plain - 1) <= case.slack
+
+
+@EVERY
+@FEW
+@given(seed=seeds)
+def test_each_price_flips_the_verdict_at_its_trigger(book: Rulebook[Any], seed: int) -> None:
+    """Breached there and one unit beyond, safe one unit before; no trigger, no flip.
+
+    Of an asset that is both held and owed, roundings may flip the verdict again one unit beyond.
+    """
+    case = reckoned(book, seed)
+    account, market = case.account(book), case.market
+    before = book.margin(account, market, case.terms)
+    for asset, price in case.prices.items():
+        found = list(price_triggers(book, account, market, case.terms, asset=asset))
+        for trigger in found:
+            assert isinstance(trigger.value, int)
+            beyond = -1 if trigger.direction == "below" else 1
+            is_both = len({leg.kind for leg in account.legs if leg.asset == asset}) > 1
+            for offset in (-beyond, 0, *(() if is_both else (beyond,))):
+                value = trigger.value + offset
+                moved = with_price(market, asset, value)
+                verdict = book.margin(account, moved, case.terms).verdict
+                assert value < 1 or (verdict in BREACHED) == (offset != -beyond), (asset, offset)
+        if not found:
+            for share in SHARES:
+                moved = with_price(market, asset, max(1, int(price.value * share)))
+                verdict = book.margin(account, moved, case.terms).verdict
+                same = (verdict in BREACHED) == (before.verdict in BREACHED)
+                assert same or verdict is Verdict.UNEVALUABLE, (asset, share)
+
+
+def unasked(accounts: Sequence[Account]) -> Floats:
+    """Fail when a probability is asked for."""
+    raise AssertionError(accounts)
+
+
+@EVERY
+@FEW
+@given(seed=seeds)
+def test_what_an_owner_is_told_leads_out_of_danger(book: Rulebook[Any], seed: int) -> None:
+    """With means without limit a plan is found, and judged anew it stands where it says."""
+    case = reckoned(book, seed)
+    health = Fraction(21, 20)
+    found = planned(book, case, health)
+    judged = book.margin(found.after, case.market, case.terms)
+    assert judged == found.margin
+    assert found.is_reached, found.reason
+    assert judged.verdict is Verdict.SAFE
+    assert judged.maintenance is not None
+    assert judged.maintenance.credit >= judged.maintenance.requirement * health
+
+
+def planned(book: Rulebook[Any], case: Reckoned, health: Fraction) -> Any:
+    """Return the plan to a health by the rules alone."""
+    case_input = AccountInput(
+        place="/account",
+        account=case.account(book),
+        rulebook=book,
+        market=case.market,
+        terms=case.terms,
+    )
+    return plan(case_input, Target(health=health), Constraints(), risk=unasked)
+
+
+@EVERY
+@FEW
+@given(seed=seeds)
+def test_the_order_of_legs_changes_no_verdict(book: Rulebook[Any], seed: int) -> None:
+    """Nor does a leg that is stated in two parts, where the venue takes such."""
+    case = reckoned(book, seed)
+    account = case.account(book)
+    before = book.margin(account, case.market, case.terms)
+    turned = book.margin(replace(account, legs=account.legs[::-1]), case.market, case.terms)
+    assert (turned.verdict, turned.maintenance) == (before.verdict, before.maintenance)
