@@ -144,7 +144,7 @@ def assess(
         model=model,
         wish=wish,
         read=read_by(model.bundle),
-        known_markets=_known_markets(judged, model.bundle),
+        training_markets=_training_markets(judged, model.bundle),
         request_id=request_id,
         simulated=simulated,
     )
@@ -405,7 +405,7 @@ class _Frame:
     ----------
     read
         Features that the model reads.
-    known_markets
+    training_markets
         Markets whose owners the model has seen.
     """
 
@@ -413,7 +413,7 @@ class _Frame:
     model: Model
     wish: ScoreOptions
     read: tuple[str, ...]
-    known_markets: frozenset[str]
+    training_markets: frozenset[str]
     request_id: str
     simulated: bool
 
@@ -481,13 +481,13 @@ def _notices(judged: RuleEvaluation, outcome: ForecastOutcome, frame: _Frame) ->
         text = "a breaker is open: intervals reach up to those of the next longer horizon"
         notices.append(Notice(code="intervals_widened", text=text))
     market = market_of(judged.case.account)
-    if market not in frame.known_markets:
+    if market not in frame.training_markets:
         text = f"the model has seen no owners on {market}: expected is as if nobody acted"
         notices.append(Notice(code="outside_training", text=text))
     return tuple(notices)
 
 
-def _known_markets(judged: Sequence[RuleEvaluation], bundle: Bundle | None) -> frozenset[str]:
+def _training_markets(judged: Sequence[RuleEvaluation], bundle: Bundle | None) -> frozenset[str]:
     """Return the markets of some accounts whose owners a bundle has seen."""
     if bundle is None:
         return frozenset()
