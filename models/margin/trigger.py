@@ -88,6 +88,36 @@ def aimed(surplus: Callable[[int], Exact | None], *, start: int) -> int:
     return there
 
 
+def peak(surplus: Callable[[int], Exact | None], *, low: int, high: int) -> int:
+    """Return where a surplus that rises and then falls is greatest, by halving.
+
+    Parameters
+    ----------
+    surplus
+        Of an integer price; None where the rules cannot judge, as beyond the greatest.
+    """
+    while low < high:
+        middle = (low + high) // 2
+        left, right = surplus(middle), surplus(middle + 1)
+        if left is not None and right is not None and right > left:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def improving(
+    surplus: Callable[[int], Exact | None], *, near: int, low: int, high: int
+) -> tuple[int, int]:
+    """Return the range from `near`, one end of another, to where a surplus is greatest in that."""
+    ahead = near + 1 if low == near else near - 1
+    here, there = surplus(near), surplus(ahead) if low <= ahead <= high else None
+    if here is None or there is None or there <= here:
+        return near, near
+    best = peak(surplus, low=low, high=high)
+    return min(near, best), max(near, best)
+
+
 def evaluable(verdict: Callable[[int], Verdict], *, near: int, high: int) -> int:
     """Return `high`, halved toward `near` until the rules can judge there.
 
@@ -131,7 +161,8 @@ def price_triggers(
 ) -> Iterator[Trigger]:
     """Yield the exact prices of `asset` at which the verdict flips, others held.
 
-    A fall is tried before a rise; an account that is long and short of one asset has both.
+    A fall is tried before a rise; an account that is long and short of one asset has both. Of one
+    that is breached it is the price that makes it safe, where one does.
 
     Parameters
     ----------
@@ -172,6 +203,10 @@ def price_triggers(
         high = evaluable(verdict, near=near, high=most)
         start = aim if low <= aim <= high else near
         value = boundary(is_breached, near=start, low=low, high=high)
+        if value is None and is_breached(near):
+            # Long and short with brackets: safe in between alone, breached at both ends.
+            low, high = improving(surplus, near=near, low=low, high=high)  # noqa: PLW2901 - it narrows
+            value = boundary(is_breached, near=near, low=low, high=high)
         if value is not None:
             yield Trigger(
                 kind="price",

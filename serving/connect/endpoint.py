@@ -33,6 +33,14 @@ TOO_MANY_REQUESTS = 429
 LATENCY_WEIGHT = 0.2
 """Weight of the newest answer in the mean time to answer."""
 
+TROUBLE = {
+    httpx.ConnectError: "cannot be reached",
+    httpx.ConnectTimeout: "no connection in time",
+    httpx.ReadTimeout: "no answer in time",
+    httpx.RemoteProtocolError: "breaks the connection off",
+}
+"""What went wrong, by the class of an error: its text may hold the URL, and a key in it."""
+
 MEANINGS: tuple[tuple[type[ConnectFailed], tuple[str, ...]], ...] = (
     (
         RangeTooWide,
@@ -188,7 +196,8 @@ class Endpoint:
                 self.url, content=content, headers={"content-type": "application/json"}
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise EndpointFailed(f"{self.name}: {type(error).__name__}") from None
+            trouble = TROUBLE.get(type(error), type(error).__name__)
+            raise EndpointFailed(f"{self.name}: {trouble}") from None
         if response.status_code == TOO_MANY_REQUESTS:
             wait = retry_after(response.headers.get("retry-after"), now=datetime.now(tz=UTC))
             raise RateLimited(f"{self.name}: asked too often (HTTP 429)", wait)

@@ -346,6 +346,7 @@ class VenusIsolatedReader:
             state[f"{each.name}.total_supply"] = supply
             state[f"{each.name}.total_assets"] = cash + borrows + bad - reserves
             state[f"{each.name}.cash"] = cash
+            state[f"{each.name}.total_borrows"] = borrows
             spot = answers[len(layout.markets) * len(TOTALS) + place]
             if not isinstance(spot, Reverted) and (value := PRICE.read(spot)):
                 prices[each.name] = Price(

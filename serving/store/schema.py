@@ -243,13 +243,17 @@ LATEST_ASSESSMENTS = sa.Table(
     sa.Column("rank", sa.Double, nullable=False, server_default="0"),  # the riskiest is least
     sa.Index("latest_by_ratio", "ratio", "account"),
     sa.Index("latest_by_distance", "distance", "account"),
-    sa.Index("latest_by_expected_24h", sa.desc("expected_24h"), "account"),
-    sa.Index("latest_by_collateral_value", sa.desc("collateral_value"), "account"),
-    sa.Index("latest_by_requirement", sa.desc("requirement"), "account"),
     sa.Index("latest_by_rank", "rank", "account"),
     sa.Index("latest_by_time", "at"),
 )
 """The newest assessment of every account, to be filtered and sorted."""
+
+for _largest_first in ("expected_24h", "collateral_value", "requirement"):
+    sa.Index(
+        f"latest_by_{_largest_first}",
+        LATEST_ASSESSMENTS.c[_largest_first].desc(),
+        LATEST_ASSESSMENTS.c.account,
+    )
 
 BOOK_SUMS = sa.Table(
     "book_sums",

@@ -355,12 +355,15 @@ def healing_fault(
             return Refusal("ActionPaused", f"seizing {asset}")
         if product(share, each.borrowed) and is_paused("repay", asset, market):
             return Refusal("ActionPaused", f"repaying {asset}")
+        lent = market.state.get(f"{asset}.total_borrows", each.borrowed)
+        if lent < each.borrowed:
+            return overdrawn(asset, lent, each.borrowed)
         if each.tokens:
             retained = protocol_tokens(each.tokens, asset, terms)
             paid = product(market.state[f"{asset}.exchange_rate"], retained)
             cash = market.state.get(f"{asset}.cash", paid)
             if cash < paid:
-                return unpaid(asset, cash, paid)
+                return overdrawn(asset, cash, paid)
     return None
 
 
@@ -436,9 +439,13 @@ def protocol_tokens(seized: int, collateral: str, terms: Terms) -> int:
     return over(share, terms.liquidation_incentive)
 
 
-def unpaid(asset: str, cash: int, paid: int) -> Refusal:
-    """Return why a market cannot pay out what the venue keeps."""
-    return Refusal("arithmetic underflow", f"{asset} has {cash} to pay {paid} with")
+def overdrawn(asset: str, total: int, taken: int) -> Refusal:
+    """Return that a market's cash or loans are less than what is taken off them.
+
+    Loans lose up to a unit whenever interest accrues, and debts do not: the last who owes may owe
+    more than the market has lent.
+    """
+    return Refusal("arithmetic underflow", f"{taken} of {asset} are taken off {total}")
 
 
 def settled(order: Order, market: Market, terms: Terms) -> Market | Refusal:
@@ -449,6 +456,11 @@ def settled(order: Order, market: Market, terms: Terms) -> Market | Refusal:
     """
     state = dict(market.state)
     debt, collateral = order.debt, order.collateral
+    lent = state.get(f"{debt}.total_borrows")
+    if lent is not None:
+        if lent < order.repaid:
+            return overdrawn(debt, lent, order.repaid)
+        state[f"{debt}.total_borrows"] = lent - order.repaid
     if f"{debt}.cash" in state:
         state[f"{debt}.cash"] += order.repaid
     rate = state[f"{collateral}.exchange_rate"]
@@ -459,7 +471,7 @@ def settled(order: Order, market: Market, terms: Terms) -> Market | Refusal:
     )
     if cash is not None:
         if cash < paid:
-            return unpaid(collateral, cash, paid)
+            return overdrawn(collateral, cash, paid)
         state[f"{collateral}.cash"] = cash - paid
     if supply is not None and assets is not None and supply > retained:
         state[f"{collateral}.total_supply"] = supply - retained
@@ -689,6 +701,7 @@ STATE = (
     Variable("{asset}.repay_paused", "0 or 1"),
     Variable("{asset}.seize_paused", "0 or 1"),
     Variable("{asset}.cash", "smallest units that the market holds"),
+    Variable("{asset}.total_borrows", "smallest units that the market has lent"),
     Variable("{asset}.total_supply", "vTokens"),
     Variable("{asset}.total_assets", "smallest units: cash, loans and bad debt, less reserves"),
 )

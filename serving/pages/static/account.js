@@ -222,6 +222,11 @@ function page() {
     get ratio() {
       return this.rule?.ratio?.text ?? amount(null);
     },
+    /** Return an earlier ratio as the present one is told: in per cent where people say it so. */
+    ratioOf(value) {
+      const isPercent = (this.rule?.ratio?.text ?? "").endsWith("%");
+      return value != null && isPercent ? `${amount((100 * value).toPrecision(5))} %` : amount(value);
+    },
     get ratioExact() {
       return this.rule?.ratio?.value ?? "";
     },
@@ -437,7 +442,7 @@ function page() {
     get past() {
       return this.keptPast.map((one) => ({
         key: one.at, at: when(one.at), verdict: word("verdict", one.verdict), tone: tone(one.verdict),
-        ratio: amount(one.ratio), day: percent(one.expected_24h), unattended: percent(one.unattended_24h),
+        ratio: this.ratioOf(one.ratio), day: percent(one.expected_24h), unattended: percent(one.unattended_24h),
       }));
     },
     /** What was alerted and what the owner did, newest first. */

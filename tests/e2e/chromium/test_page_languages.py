@@ -126,4 +126,5 @@ def test_a_choice_on_the_page_is_kept(chromium: Browser, origin: str) -> None:
         assert page.locator("#verdict-title").inner_text() == "Was die Regeln sagen"
         assert "%" in page.locator("#ratio").inner_text()
         assert "," in page.locator("#ratio").inner_text()
+        assert page.locator(".chart table").is_visible()
         assert "fallen, um den Liquidationspreis zu erreichen" in page.inner_text("#sentence")

@@ -38,7 +38,7 @@ LINES = [
     *CARRIED,
     "ada proposed",
     *CARRIED,
-    "cyd rolled_back",
+    "cyd rolled back",
 ]
 ROLES = {"ada": ["read", "propose"], "ben": ["read", "approve"], "cyd": ["read", "activate"]}
 

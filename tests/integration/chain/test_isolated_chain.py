@@ -234,15 +234,16 @@ class Comparison:
         wish = Liquidate(debt_asset=debt, collateral_asset=collateral)
         expected = BOOK.liquidate(account, market, terms, wish)  # type: ignore[misc]
         node.ask("evm_revert", before)
-        verdict = BOOK.margin(account, market, terms)
+        answer = reading.accounts[user].answer or {}
+        is_free = not market.state[f"{debt}.forced"]
         name, arguments = "liquidateBorrow", [debt, 1_000, collateral]
         if isinstance(expected, Liquidation):
             by_asset = holdings(account, terms)
             assert not isinstance(by_asset, Refusal)
             arguments = [debt, int(expected.repaid[debt]), collateral]
-            if verdict.reason == "shortfall_written_off":
+            if is_free and answer["is_healed"] and not answer["is_settled"]:
                 name, arguments = "healAccount", []
-            elif verdict.reason == "shortfall_settled_whole":
+            elif is_free and answer["is_settled"]:
                 found = orders_of(by_asset, market, terms, first=(collateral,))
                 assert not isinstance(found, Refusal)
                 rows = [(each.collateral, each.debt, each.repaid) for each in found[0]]

@@ -7,9 +7,18 @@ from fractions import Fraction
 import pytest
 
 from models.domain import Account, Leg, LegKind, Market, Price
+from models.margin.perpetual import tiers_from
 from models.margin.result import Margin, Side, Trigger, Verdict
-from models.margin.rulebook import Rulebook
-from models.margin.trigger import boundary, evaluable, price_trigger, shock_trigger, time_trigger
+from models.margin.rulebook import Rulebook, load
+from models.margin.trigger import (
+    boundary,
+    evaluable,
+    price_trigger,
+    price_triggers,
+    shock_trigger,
+    time_trigger,
+)
+from models.margin.venues import tiered_perp
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -199,3 +208,41 @@ def test_time_trigger_that_does_not_exist() -> None:
     assert time_trigger(BOOK, account(), market(), 1201, until=soon) is None
     still = replace(BOOK, accrue=None)
     assert time_trigger(still, account(), market(), 900, until=AT + timedelta(days=1)) is None
+
+
+@pytest.mark.parametrize(
+    ("mark", "found"),
+    [
+        # 10 · price - 2,500 of equity against 1 % of 200 · price: safe from 312.5 on, ...
+        (100, [("below", 312_500)]),
+        # ... up to where brackets of 10 % from 100,000 on ask for more than that.
+        (400, [("below", 312_500), ("above", 1_550_000)]),
+        (2_000, [("above", 1_550_000)]),
+    ],
+)
+def test_an_account_that_is_safe_between_two_prices_alone(
+    mark: int, found: list[tuple[str, int]]
+) -> None:
+    """Long 105 at 100 and short 95 at 2,000 / 19, with 2,000 owed; whatever the price now.
+
+    Beyond 100,000 / 95 both legs are in the second bracket, where 9,000 each is taken off 10 %:
+    10 · price - 2,500 = 20 · price - 18,000 at 1,550.
+    """
+    tiers = tiers_from(
+        [(Fraction(0), Fraction(1, 100), None), (Fraction(100_000), Fraction(1, 10), None)]
+    )
+    legs = (
+        Leg(kind=LegKind.DEBT, asset="USDT", quantity=2_000),
+        Leg(kind=LegKind.POSITION, asset="X", quantity=105, entry=100),
+        Leg(kind=LegKind.POSITION, asset="X", quantity=-95, entry=Fraction(2_000, 19)),
+    )
+    hedged = Account(id="a", venue="binance-usdm", version="2026-09", market="m", legs=legs)
+    price = Price(value=mark * 1_000, decimals=3, observed_at=AT)
+    triggers = price_triggers(
+        load("binance-usdm", "2026-09"),
+        hedged,
+        Market(at=AT, prices={"X": price}),
+        tiered_perp.Terms(symbols={"X": tiers}),
+        asset="X",
+    )
+    assert [(trigger.direction, trigger.value) for trigger in triggers] == found

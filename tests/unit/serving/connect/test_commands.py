@@ -20,7 +20,7 @@ USUAL = ("--rpc", "http://127.0.0.1:1/secret", "--chain", "ethereum", "--once")
         (("--chain", "moon", "--address", OWNER), 2, "--chain-id: state it"),
         ((), 2, "--address: name an address, or take all borrowers"),
         (("--rpc", "ftp://x", "--address", OWNER), 2, "--rpc/1: is no URL"),
-        (("--address", OWNER), 1, "endpoint_failed: 127.0.0.1:1"),
+        (("--address", OWNER), 1, "endpoint_failed: 127.0.0.1:1: cannot be reached"),
     ],
 )
 def test_what_cannot_be_connected_is_refused(

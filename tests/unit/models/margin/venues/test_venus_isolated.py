@@ -247,6 +247,18 @@ def test_what_collateral_does_not_pay_for_is_written_off() -> None:
     assert refusal(SMALL, market(220, BNB__cash=0)) == "arithmetic underflow"
 
 
+def test_the_last_who_owes_may_owe_more_than_was_lent() -> None:
+    """By rounding alone: the contract's subtraction stops whatever repays or writes off all."""
+    for price in (220, 499):
+        lent = market(price, USDC__total_borrows=400 * 10**6 - 1)
+        assert refusal(SMALL, lent) == "arithmetic underflow"
+        judged = BOOK.margin(SMALL, lent, TERMS)
+        assert (judged.verdict.value, judged.reason) == ("not_executable", "arithmetic underflow")
+        assert liquidated(SMALL, market(price, USDC__total_borrows=400 * 10**6))
+    half = market(400, USDC__total_borrows=2_000 * 10**6)
+    assert liquidated(LARGE, half).repaid == {"USDC": 2_000 * 10**6}
+
+
 def test_debts_without_collateral_are_written_off_by_anyone() -> None:
     """Whatever is paused: nothing is repaid."""
     owing = account(("debt", "USDC", 400 * 10**6))
