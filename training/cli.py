@@ -107,6 +107,10 @@ def evaluate(
     bundle_: Annotated[
         Path | None, typer.Option("--bundle", help="Bundle to judge; none with --walk-forward.")
     ] = None,
+    beside: Annotated[
+        Path | None,
+        typer.Option(help="Another bundle, to tell what the judged one changes, paired."),
+    ] = None,
     begin: From = None,
     end: To = None,
     json_: Annotated[
@@ -140,6 +144,8 @@ def evaluate(
     console = Console(stderr=True)
     if (bundle_ is None) == (walk_forward is None):
         raise typer.BadParameter("one of --bundle and --walk-forward is needed, and only one")
+    if beside is not None and bundle_ is None:
+        raise typer.BadParameter("a bundle is set beside another: --beside goes with --bundle")
     if card is not None and bundle_ is None:
         raise typer.BadParameter("a card tells of a bundle: --card goes with --bundle")
     if track is not None and bundle_ is None:
@@ -154,7 +160,9 @@ def evaluate(
                 history, period, accounts=walk_forward, progress=_stamped(console), owners=log
             )
         elif bundle_ is not None:
-            results = _judged(bundle_, load, period, card=card, progress=_stamped(console))
+            results = _judged(
+                bundle_, load, period, beside=beside, card=card, progress=_stamped(console)
+            )
     except ForewarnError as error:
         refuse(console, error)
     _tell(results, json_=json_, html=html)
@@ -181,12 +189,13 @@ def _judged(
     load: "Callable[[], History]",
     period: "Period",
     *,
+    beside: Path | None,
     card: Path | None,
     progress: Callable[[str], None],
 ) -> dict[str, Any]:
     """Return the report on a bundle, put into another one where a card is wanted.
 
-    Both bundles are read before the history, which takes longest.
+    All bundles are read before the history, which takes longest.
     """
     from features.pipeline import fingerprint
     from models.forecast import bundle
@@ -195,7 +204,8 @@ def _judged(
 
     judged = bundle.load(directory, fingerprint=fingerprint)
     carded = None if card is None else bundle.load(card, fingerprint=fingerprint)
-    results = judge(load(), judged, period, progress=progress)
+    other = None if beside is None else bundle.load(beside, fingerprint=fingerprint)
+    results = judge(load(), judged, period, progress=progress, other=other)
     if card is not None and carded is not None:
         model_card.write(card, carded, results)
     return results

@@ -210,8 +210,8 @@ def response(rows: pd.DataFrame, exceeded: Mask) -> Response:
         return Response(weights, float(special.logit(rate)), rate)
     intercept = 0.0
     for count in (drivers.shape[1] - len(HIGHS), drivers.shape[1]):
-        curve = _scaled(LogisticRegression(max_iter=2000))
-        curve.fit(drivers[:, :count], exceeded)  # type: ignore[no-untyped-call]
+        curve = _scaled(LogisticRegression(max_iter=2000))  # type: ignore[no-untyped-call]
+        curve.fit(drivers[:, :count], exceeded)
         scaler, line = curve[0], curve[1]
         slopes = line.coef_[0] / scaler.scale_
         weights[:count] += slopes / 2.0

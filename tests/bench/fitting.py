@@ -3,8 +3,7 @@
 python tests/bench/fitting.py [DATA CANDLES]; of the vaults' log in DATA, or of a simulated
 one. Everything between features and a finished bundle's heads counts: starts, evidence, trees,
 calibration and intervals. Bare is what `lightgbm.train` takes within, its data sets included.
-By processor time, which other programs do not stretch; OPENBLAS_NUM_THREADS=1 keeps threads that
-wait for each other from spending it where the machine is busy.
+By processor time, which other programs do not stretch.
 """
 
 import statistics

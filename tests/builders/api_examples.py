@@ -140,7 +140,8 @@ class Recorder:
 @contextmanager
 def recorder(place: Path) -> Iterator[Recorder]:
     """Yield a recorder over the demonstration's book, laid into a directory."""
-    settings = Settings(bundle=CHAMPION, store=f"sqlite:///{place / 'book.sqlite3'}")
+    url = f"sqlite:///{place / 'book.sqlite3'}"
+    settings = Settings(bundle=CHAMPION, store=url, timeout_seconds=600)  # on a busy machine too
     store = open_store(str(settings.store))
     book = simulate(seed=DEMO_SEED, days=DAYS, accounts=ACCOUNTS)
     lay_all(book, store, seed=DEMO_SEED)

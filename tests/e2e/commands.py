@@ -13,15 +13,15 @@ from models.command import root
 PERIOD = ("--to", "2030-03-31")
 
 
-def forewarn(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a user does."""
+def forewarn(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user does, in this environment and more of it."""
     command = [str(Path(sys.executable).with_name("forewarn")), *map(str, arguments)]
     return subprocess.run(
         command,
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "OMP_WAIT_POLICY": "passive", "COLUMNS": "200"},
+        env={**os.environ, "OMP_WAIT_POLICY": "passive", "COLUMNS": "200", **environment},
     )
 
 

@@ -40,6 +40,7 @@ def evaluated(
     done = forewarn(
         *("evaluate", "--source", "maker-ethb", "--data", data, "--candles", candles),
         *("--bundle", trained[0], "--from", "2030-04-01", "--json", out),
+        *("--beside", trained[0], "--html", out.with_suffix(".html")),
     )
     assert done.returncode == 0, done.stderr
     return json.loads(out.read_text()), done.stdout
@@ -63,7 +64,8 @@ def test_what_comes_after_the_end_does_not_change_the_bundle(
 ) -> None:
     """Training again without what came after --to gives the same bundle, to the byte.
 
-    One later event stays: without it the log would not be known to be complete up to --to.
+    Nor does it matter how many threads the linear algebra may take. One later event stays: without
+    it the log would not be known to be complete up to --to.
     """
     data, candles = simulated_log
     past = tmp_path / "past"
@@ -83,6 +85,7 @@ def test_what_comes_after_the_end_does_not_change_the_bundle(
     forewarn(
         *("train", "--source", "maker-ethb", "--data", past, "--candles", past / candles.name),
         *("--out", out, *PERIOD),
+        OPENBLAS_NUM_THREADS="1",
     )
     manifests = [json.loads((d / bundle.MANIFEST).read_text()) for d in (trained[0], out)]
     assert manifests[0]["sha256"] == manifests[1]["sha256"]
@@ -109,6 +112,36 @@ def test_the_report_holds_every_rung_on_the_same_rows(
         assert loss["low"] <= loss["value"] <= loss["high"]
     assert "ratio at liquidation median" in printed
     assert "liquidated, as observed within 24h" in printed
+
+
+def test_a_bundle_set_beside_itself_changes_nothing(
+    evaluated: tuple[dict[str, object], str], trained: Trained
+) -> None:
+    """The report, what is printed and the page tell of every horizon; all differences are 0."""
+    report, printed = evaluated
+    found = report["beside"]
+    assert found["bundle"] == bundle.load(trained[0], fingerprint=fingerprint).version
+    for key in ("horizons", "touch"):
+        assert set(found[key]) == {"1h", "4h", "24h", "7d"}
+        for horizon, parts in found[key].items():
+            assert parts[0]["rows"] == report[key][horizon]["rows"]
+            for name in ("log_loss_change", "brier_skill_gain"):
+                told = parts[0][name]
+                if told["value"] is not None:
+                    assert {told["value"], told["day_low"], told["day_high"]} == {0.0}
+    assert found["horizons"]["24h"][0]["average_precision_gain"]["value"] == 0.0
+    assert f"against bundle {found['bundle']}" in printed
+    assert "+0.0% [+0.0%, +0.0%]" in printed
+
+
+def test_a_bundle_is_set_beside_one_that_is_judged(trained: Trained, tmp_path: Path) -> None:
+    """Without a bundle to judge there is nothing to set another one beside."""
+    done = within(
+        *("evaluate", "--source", "touch", "--candles", tmp_path / "none"),
+        *("--walk-forward", "all", "--beside", trained[0]),
+    )
+    assert done.exit_code == 2
+    assert "--beside goes with --bundle" in done.stderr
 
 
 def test_the_rebuilt_history_is_sound(evaluated: tuple[dict[str, object], str]) -> None:

@@ -75,14 +75,15 @@ class WeightedOutcomes:
     def _evidence(self, y: Floats, hours: int) -> Floats:
         """Return how much of an independent outcome each row holds; 0 where it is no use.
 
-        A group has one outcome per `hours`, shared by the rows that lie within.
+        A group has one outcome per `hours`, shared by the rows that lie within, those included
+        that are no longer at risk: where a crash left few of them, these few would else count for
+        all, and the hazard come out too high.
         """
-        weights = self.weights * np.isfinite(y)
         block = self.at // (hours * 3600)
         key = self.group * (int(block.max(initial=0)) + 1) + block
         _, places = np.unique(key, return_inverse=True)
-        shared = np.bincount(places, weights=weights)[places]
-        return np.asarray(weights / np.maximum(shared, 1.0))
+        shared = np.bincount(places, weights=self.weights)[places]
+        return np.asarray(self.weights * np.isfinite(y) / np.maximum(shared, 1.0))
 
 
 def weighted_outcomes(rows: Dataset, event: str, *, group: Ints, end: datetime) -> WeightedOutcomes:

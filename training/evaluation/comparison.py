@@ -81,7 +81,7 @@ def compare(
     if not usable.any():
         return counted | {"positives": 0, "accounts": 0, "episodes": 0, "rungs": {}}
     selected = {name: Scored(s.score[usable], s.probability[usable]) for name, s in scored.items()}
-    judged = _judged(rows, outcome[usable], usable, hours=hours, seed=seed)
+    judged = judged_rows(rows, outcome[usable], usable, hours=hours, seed=seed)
     watched = alert_budget.watch(
         rows.at[usable],
         judged.resamplings["account"],
@@ -138,7 +138,7 @@ def _events(judged: ScoredOutcomes, watched: Watched) -> dict[str, int]:
     }
 
 
-def _judged(rows: Pooled, y: Floats, usable: Mask, *, hours: int, seed: int) -> ScoredOutcomes:
+def judged_rows(rows: Pooled, y: Floats, usable: Mask, *, hours: int, seed: int) -> ScoredOutcomes:
     """Return the rows as the metrics read them.
 
     Blocks of days are as long as the horizon: neighbours share their outcome.

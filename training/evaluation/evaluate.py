@@ -15,6 +15,7 @@ from training.baselines import baselines
 from training.baselines.baselines import Inputs, Scored
 from training.dataset.dataset import Dataset, dataset
 from training.evaluation import comparison, slices
+from training.evaluation.beside import beside
 from training.evaluation.comparison import MODEL, Pooled
 from training.evaluation.metrics import Mask
 from training.evaluation.oracles import Hindsight, volatilities
@@ -72,20 +73,39 @@ class Fold:
 
 
 def evaluate(
-    history: History, bundle: Bundle, period: Period, *, progress: Progress
+    history: History,
+    bundle: Bundle,
+    period: Period,
+    *,
+    progress: Progress,
+    other: Bundle | None = None,
 ) -> dict[str, Any]:
     """Return the report of `report.json`.
+
+    Parameters
+    ----------
+    other
+        A bundle to set beside the judged one, on the same rows.
 
     Returns
     -------
     dict
         `rows`, `accounts`, `checks`, `dropped`, `trained`; `horizons` for the event that
         happened (liquidated as observed) and `touch` for the one that would have (nobody
-        acts), per horizon as `judge` describes.
+        acts), per horizon as `compare` describes; with another bundle `beside`: which one, what
+        it was trained on, and the differences as `training.evaluation.beside` describes them.
     """
     fold = forecast(history, bundle, period, progress=progress)
     header = {"bundle": bundle.version, "trained": dict(bundle.provenance)}
-    return header | judge_all([fold], history, period, progress=progress)
+    pooled = _pool([fold], history, period)
+    report = header | _judge(pooled, [fold], history, period, progress=progress)
+    if other is None:
+        return report
+    progress(f"setting bundle {other.version} beside it")
+    theirs = _probabilities(other, fold.rows, observed_by(other, history, len(fold.rows.at)))
+    differences = beside(pooled, fold.model, theirs, heads=HEADS, seed=period.seed)
+    which = {"bundle": other.version, "trained": dict(other.provenance)}
+    return report | {"beside": which | differences}
 
 
 def forecast(history: History, bundle: Bundle, period: Period, *, progress: Progress) -> Fold:
@@ -121,7 +141,18 @@ def judge_all(
     folds: Sequence[Fold], history: History, period: Period, *, progress: Progress
 ) -> dict[str, Any]:
     """Return the report on the rows of all folds together."""
-    pooled = _pool(folds, history, period)
+    return _judge(_pool(folds, history, period), folds, history, period, progress=progress)
+
+
+def _judge(
+    pooled: Pooled,
+    folds: Sequence[Fold],
+    history: History,
+    period: Period,
+    *,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Return the report on pooled rows."""
     report: dict[str, Any] = {
         "rows": len(pooled.at),
         "accounts": len(np.unique(pooled.account)),

@@ -2,12 +2,14 @@
 
 import platform
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from features.inputs import Floats, seconds
 from features.pipeline import BY_NAME, MARKET, NAMES, OWNER, fingerprint
@@ -27,8 +29,10 @@ from training.sources import History
 __all__ = ["EVENTS", "Dataset", "Mask", "Progress", "dataset", "fit"]
 
 EVENTS = {"unattended": "touched", "expected": "liquidated"}
-MARKET_ROUNDS = 40
-OWNER_ROUNDS = 25
+MARKET_ROUNDS = (10, 20, 40, 10)
+"""Trees by horizon: as many as still gained in half-years that followed the training."""
+
+OWNER_ROUNDS = (25,) * len(HORIZONS)
 OWNER_OVERRIDES: Mapping[str, Any] = {
     "num_leaves": 4,
     "lambda_l2": 20.0,
@@ -104,15 +108,26 @@ def fit(
     log = paths
     if owners is not None:
         log = _log(owners, owners_source or source, begin=begin, end=end)
-    fitted = _heads(paths, log, seed=seed, recipe=recipe, progress=progress)
-    progress("fitting the baselines")
+    with single_threaded():
+        fitted = _heads(paths, log, seed=seed, recipe=recipe, progress=progress)
+        progress("fitting the baselines")
+        rungs = _fit_baselines(paths, log)
     return Bundle(
         heads=fitted,
         features=NAMES,
         fingerprint=fingerprint(),
-        rungs=_fit_baselines(paths, log),
+        rungs=rungs,
         provenance=_provenance(paths, log, seed=seed, recipe=recipe),
     )
+
+
+def single_threaded() -> AbstractContextManager[Any]:
+    """Return what holds the linear algebra to one thread while it is entered.
+
+    Sums shared out over threads differ in their last digits with the number of them, and threads
+    that wait for each other spend more time than products of this size take.
+    """
+    return threadpool_limits(limits=1, user_api="blas")
 
 
 def heads(
@@ -121,7 +136,8 @@ def heads(
     """Return the heads alone, fitted to one log without a word; raises as `fit` does."""
     split = _split(history, rows, limit)
     log = Log(source="", history=history, rows=rows, limit=limit, split=split)
-    return _heads(log, log, seed=seed, recipe=recipe, progress=_silent)
+    with single_threaded():
+        return _heads(log, log, seed=seed, recipe=recipe, progress=_silent)
 
 
 def _log(history: History, source: str, *, begin: datetime | None, end: datetime | None) -> Log:

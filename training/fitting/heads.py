@@ -56,7 +56,7 @@ class HeadData:
     reads
         Features its trees may ask.
     rounds
-        Trees per hazard.
+        Trees of each hazard.
     forgotten
         Share of rows whose owner's past is hidden, so that its absence is learned.
     seed
@@ -69,7 +69,7 @@ class HeadData:
 
     event: str
     reads: Sequence[str]
-    rounds: int
+    rounds: Sequence[int]
     forgotten: float
     seed: int
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -134,7 +134,10 @@ def fit_head(
     for k, label in enumerate(LABELS):
         begin = HORIZONS[k - 1] if k else 0
         progress(f"fitting the hazard of {part.event} between {begin} h and {HORIZONS[k]} h")
-        boosters.append(_booster(matrix, early.begun[:, k], early.outcomes.hazard(k), part))
+        rounds = part.recipe.rounds or part.rounds[k]
+        boosters.append(
+            _booster(matrix, early.begun[:, k], early.outcomes.hazard(k), part, rounds=rounds)
+        )
         scores = _scores(late, k, boosters[-1])
         calibrators.append(
             Calibrator(*init_scores.line(scores, late.outcomes.hazard(k), prior=TIGHT))
@@ -178,13 +181,15 @@ def _forgetful(matrix: Floats, part: HeadData) -> Floats:
     return hidden
 
 
-def _booster(matrix: Floats, begun: Floats, outcomes: Outcomes, part: HeadData) -> lightgbm.Booster:
+def _booster(
+    matrix: Floats, begun: Floats, outcomes: Outcomes, part: HeadData, *, rounds: int
+) -> lightgbm.Booster:
     """Train the trees of one hazard; without outcomes of both kinds they add nothing."""
     used, parameters = outcomes.used, part.parameters
     if len(np.unique(outcomes.y[used])) < 2:  # noqa: PLR2004 - both outcomes
         return _nothing(matrix.shape[1], parameters)
     sample = _sample(matrix[used], outcomes.y[used], outcomes.weights[used], begun[used])
-    return part.recipe.trainer(sample, parameters, part.recipe.rounds or part.rounds)
+    return part.recipe.trainer(sample, parameters, rounds)
 
 
 def _nothing(width: int, parameters: Mapping[str, Any]) -> lightgbm.Booster:

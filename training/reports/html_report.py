@@ -11,7 +11,16 @@ from models.horizons import REFERENCE
 from training.baselines.baselines import BASELINES, CALIBRATED
 from training.evaluation.alert_budget import SHARE_NAME
 from training.reports import charts
-from training.reports.report import COLUMNS, PARTS, TITLES, cell, day_cell, headline, stress_windows
+from training.reports.report import (
+    COLUMNS,
+    DIFFERENCES,
+    PARTS,
+    TITLES,
+    cell,
+    day_cell,
+    headline,
+    stress_windows,
+)
 
 TEMPLATE = "page.html.j2"
 TOP_FIGURES = 3
@@ -25,12 +34,7 @@ KINDS: Mapping[str, str] = {
     "distance": "Distance",
     "accounts": "Disjoint accounts",
 }
-DIFFERENCES: Mapping[str, tuple[str, str]] = {
-    "log_loss_change": ("log-loss", "+.1%"),
-    "brier_skill_gain": ("Brier skill", "+.3f"),
-    "average_precision_gain": ("AP", "+.3f"),
-    "auc_zone_gain": ("zone AUC", "+.3f"),
-}
+OF_RUNGS: Mapping[str, tuple[str, str]] = DIFFERENCES | {"auc_zone_gain": ("zone AUC", "+.3f")}
 
 
 def page(report: Mapping[str, Any]) -> str:
@@ -52,7 +56,9 @@ def page(report: Mapping[str, Any]) -> str:
         columns=COLUMNS,
         parts=PARTS,
         kinds=KINDS,
-        differences=DIFFERENCES,
+        differences=OF_RUNGS,
+        paired=DIFFERENCES,
+        titles=TITLES,
         stress=list(stress_windows()),
         cell=cell,
         day_cell=day_cell,

@@ -1,6 +1,6 @@
 """The report as a person reads it in a terminal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -28,6 +28,11 @@ PARTS: Mapping[str, tuple[str, str]] = {
     "average_precision": ("AP", ".3f"),
     "rung_average_precision": ("rung's", ".3f"),
 }
+DIFFERENCES: dict[str, tuple[str, str]] = {
+    "log_loss_change": ("log-loss", "+.1%"),
+    "brier_skill_gain": ("Brier skill", "+.3f"),
+    "average_precision_gain": ("AP", "+.3f"),
+}
 TITLES = {"horizons": "liquidated, as observed", "touch": "line touched, if nobody acts"}
 APART = ("stress", "half_year", "accounts")
 """Kinds of parts shown in a terminal; the HTML report shows all."""
@@ -46,6 +51,8 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     for key, title in TITLES.items():
         if any(part["rungs"] for part in report[key].values()):
             console.print(_levels(title, report[key]))
+    for table in _beside_tables(report):
+        console.print(table)
     for line in verdicts(report):
         console.print(line)
 
@@ -118,6 +125,29 @@ def _oracles(title: str, horizon: str, part: Mapping[str, Any]) -> Table:
         changes = (day_cell(figures[key], "+.1%") for key in ("change_to_model", "change_to_rung"))
         loss = day_cell(figures["log_loss"], ".5f")
         table.add_row(name, f"{figures['rows']:,}", loss, *changes)
+    return table
+
+
+def _beside_tables(report: Mapping[str, Any]) -> Iterator[Table]:
+    """Yield one table per event and horizon where another bundle was set beside the judged one."""
+    if "beside" not in report:
+        return
+    for key, title in TITLES.items():
+        for horizon, parts in report["beside"][key].items():
+            if parts:
+                yield _beside(title, horizon, parts, report["beside"]["bundle"])
+
+
+def _beside(title: str, horizon: str, parts: Sequence[Mapping[str, Any]], other: str) -> Table:
+    """Return what the judged bundle changes against another; intervals by blocks of days."""
+    table = Table(title=f"{title} within {horizon}, against bundle {other}", title_justify="left")
+    headings = (heading for heading, _ in DIFFERENCES.values())
+    for heading in ("part", "rows", "positive", "accounts", *headings):
+        table.add_column(heading, justify="left" if heading == "part" else "right")
+    for part in parts:
+        counts = (f"{part[name]:,}" for name in ("rows", "positives", "accounts"))
+        cells = (day_cell(part[name], form) for name, (_, form) in DIFFERENCES.items())
+        table.add_row(part["name"], *counts, *cells)
     return table
 
 

@@ -5,10 +5,14 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from features.pipeline import NAMES
 from models.forecast import calibration
+from models.horizons import HORIZONS
 from training.dataset import splits
 from training.dataset.dataset import FAR, THINNING, thinning
+from training.dataset.sample_weights import WeightedOutcomes
 from training.evaluation import slices
+from training.fitting import volatility
 from training.fitting.heads import _venn_abers
 
 HOUR = 3600
@@ -98,3 +102,46 @@ def test_far_rows_are_thinned_without_changing_their_weight() -> None:
     assert weights.sum() == pytest.approx(size, rel=0.01)
     assert (weights[1::2] == 1.0).all()
     assert set(weights[::2]) == {0.0, float(THINNING)}
+
+
+def test_survivors_of_a_crash_do_not_count_for_those_who_fell() -> None:
+    """Of ten rows of a week eight fall within a day: the two left hold two tenths, not all.
+
+    Counted by hand: each row of a week holds a tenth of its outcome, whether at risk or not, so
+    that the mean hazard of all rows is that of the rows themselves.
+    """
+    week = 7 * 24 * HOUR
+    happened = np.array([5.0] * 8 + [30.0, np.inf] + [30.0] + [np.inf] * 9)
+    rows = WeightedOutcomes(
+        at=np.concatenate([np.full(10, 100 * week), np.full(10, 101 * week)]),
+        happened=happened,
+        censoring=np.full(20, 200.0),
+        weights=np.ones(20),
+        group=np.zeros(20, dtype=np.int64),
+    )
+    stretch = rows.hazard(len(HORIZONS) - 1)
+    assert stretch.weights.tolist() == [0.0] * 8 + [0.1] * 12
+    used = stretch.used
+    share = float(stretch.weights[used] @ stretch.y[used] / stretch.weights[used].sum())
+    assert share == pytest.approx(2 / 12)
+    assert rows.horizon(len(HORIZONS) - 1).weights.tolist() == [0.1] * 20
+
+
+def test_the_volatility_of_a_week_lies_between_the_regression_and_the_slow_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its logarithm is the mean of both; of shorter horizons it is the regression's alone."""
+    draw = np.random.default_rng(9)
+    features = 0.3 * draw.normal(size=(600, len(NAMES)))
+    features[0, :] = np.nan
+    sigma = np.full(600, 0.01)
+    variance = np.exp(draw.normal(0.0, 0.3, (600, len(HORIZONS)))) * 1e-4
+    found = volatility.fit(features, sigma, variance).corrections(features)
+    monkeypatch.setattr(volatility, "SLOW_SHARES", (0.0,) * len(HORIZONS))
+    alone = volatility.fit(features, sigma, variance).corrections(features)
+    ratio = features[:, NAMES.index("volatility_ratio_72h_360h")]
+    np.testing.assert_allclose(found[:, :3], alone[:, :3], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found[1:, 3], 0.5 * alone[1:, 3] - 0.5 * ratio[1:], atol=1e-12)
+    # A missing ratio counts as the usual one.
+    usual = float(np.nanmedian(ratio))
+    assert found[0, 3] == pytest.approx(0.5 * alone[0, 3] - 0.5 * usual)
