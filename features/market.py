@@ -244,6 +244,8 @@ class RecordedWindows:
         if statistic.series not in self._last_hole:
             self._last_hole[statistic.series] = int(np.max(np.flatnonzero(holes), initial=-1))
         sighted = self._last_hole[statistic.series] + statistic.window
+        if not len(self.place) or self.place[0] >= sighted:
+            return np.empty(0)
         padded = np.concatenate([np.ones(statistic.window), holes[:sighted]])
         place = self.place[: np.searchsorted(self.place, sighted)] + statistic.window
         return _windows(padded, place, self.index[: len(place)], statistic)

@@ -1,8 +1,9 @@
 """An allocation in words: moves with their reasons, accounts before and after, duals, conflicts."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from fractions import Fraction
+
+from msgspec import structs
 
 from models.allocation import words
 from models.allocation.allocate import Allocation, DualPrice
@@ -167,7 +168,7 @@ def _states(
 ) -> tuple[StateAnswer, StateAnswer]:
     """Return an account before and after, judged anew."""
     before = evaluate_rules(cover.case)
-    after = evaluate_rules(replace(cover.case, account=cover.account(posted)))
+    after = evaluate_rules(structs.replace(cover.case, account=cover.account(posted)))
     first, last = states(desk.model, question.around, [before, after], history=[before, before])
     return first, last
 

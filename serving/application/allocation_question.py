@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from fractions import Fraction
 
+from msgspec import structs
+
 from models.allocation.problem import Demand, Eligibility, LossCurve, Problem, Resource, Way
 from models.errors import Fault, InvalidInput
 from models.horizons import REFERENCE
@@ -409,7 +411,7 @@ def _forecast_points(
         return ()
     base = judge_line(cover.case)
     posted = [{a: q * (1 + share) for a, q in cover.posted.items()} for share in LEVELS]
-    judged = [judge_line(replace(cover.case, account=cover.account(p))) for p in posted]
+    judged = [judge_line(structs.replace(cover.case, account=cover.account(p))) for p in posted]
     outlook = states(desk.model, item.around, judged, history=[base] * len(judged))
     points: list[tuple[Fraction, Fraction]] = []
     least = Fraction(1)

@@ -186,15 +186,13 @@ class ScoringService:
             When what the accounts share, or every account, is at fault.
         """
         now = self.clock()
-        places = {fault.where for fault in faults}
-        named = [
-            item for place, item in request.items if isinstance(item, str) and place not in places
-        ]
+        places, items = {fault.where for fault in faults}, request.items
+        named = [item for place, item in items if isinstance(item, str) and place not in places]
         by_key, stored = self._stored(request, named, now=now)
         meter = Meter()
         bodies = [
             self._body(item, place, by_key=by_key, faults=faults, kind=request.item)
-            for place, item in request.items
+            for place, item in items
         ]
         sound = (body for body in bodies if not isinstance(body, InvalidInput))
         around = inputs.snapshot(request, now=now, stored=stored, accounts=sound)
@@ -204,7 +202,7 @@ class ScoringService:
             else outcome(
                 body, place, around=around, meter=meter, ask=ask, is_stored=isinstance(item, str)
             )
-            for body, (place, item) in zip(bodies, request.items, strict=True)
+            for body, (place, item) in zip(bodies, items, strict=True)
         ]
         if all(isinstance(outcome, InvalidInput) for outcome in answered):
             self._refuse(request, answered)

@@ -1,8 +1,9 @@
 """What changes of terms do to a book's tail: the store's past drawn once, run before and after."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
+
+from msgspec import structs
 
 from models.domain import MarketId
 from models.errors import Fault, InvalidInput
@@ -32,7 +33,7 @@ def risk_book(book: TermBook, changes: Sequence[Change] = ()) -> RiskBook:
         key = (whose, id(case.terms))
         if key not in made:
             made[key] = applied(case.terms, mine)
-        cases.append(dataclasses.replace(case, terms=made[key]))
+        cases.append(structs.replace(case, terms=made[key]))
     return read_book(cases, prices, {}, also=prices)
 
 

@@ -6,6 +6,8 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
+from msgspec import structs
+
 from models.domain import Market
 from models.errors import Fault, InvalidInput
 from models.margin.shock import shocked
@@ -86,14 +88,14 @@ def _changed(
     """
     case = item.case
     market = _shocked(case, request)
-    after = replace(case, market=market)
+    after = structs.replace(case, market=market)
     stated = _changed_terms(item, request)
     if stated is not None:
-        after = replace(after, terms=terms_of(stated[1], case.rulebook, stated[0]))
+        after = structs.replace(after, terms=terms_of(stated[1], case.rulebook, stated[0]))
     changed = _changed_legs(item, request)
     if changed is not None:
         legs = inputs.legs(changed[1], changed[0], case.rulebook)
-        after = replace(after, account=replace(case.account, legs=legs))
+        after = structs.replace(after, account=replace(case.account, legs=legs))
     place = f"{case.place}/legs" if changed is None else changed[0]
     faults = inputs.unread_legs(after.account.legs, place, after)
     if faults:

@@ -274,7 +274,11 @@ def channel(
     store: Url,
     rank: Annotated[int, typer.Option(min=0, help="0 first; the next on its failure.")] = 0,
 ) -> None:
-    """Add a channel and send its one-time code there; a webhook's secret is printed this once."""
+    """Add a channel and send its one-time code there; exit code 1 where it could not be sent.
+
+    A webhook's secret is printed this once. What could not be reached stays, unverified, for
+    `alerts resend`.
+    """
     from serving.notify import subscriptions
 
     with _opened(store) as opened:
@@ -285,9 +289,10 @@ def channel(
             actor=ACTOR,
             now=_now(),
         )
-    typer.echo(f"channel {added.channel}: {added.sent.outcome} {added.sent.error}")
+    typer.echo(f"channel {added.channel}: {added.sent.outcome} {added.sent.error}".rstrip())
     if added.secret:
         typer.echo(f"secret {added.secret}")
+    raise typer.Exit(0 if added.sent.outcome == "delivered" else 1)
 
 
 @group.command()

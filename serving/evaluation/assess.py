@@ -5,6 +5,7 @@ whatever the model says, and one that will be at the next price of a delayed ora
 unattended probability raised to 1; what the model said stays visible beside it.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -143,6 +144,7 @@ def assess(
         model=model,
         wish=wish,
         read=read_by(model.bundle),
+        training_markets=_training_markets(judged, model.bundle),
         request_id=request_id,
         simulated=simulated,
     )
@@ -403,12 +405,15 @@ class _Frame:
     ----------
     read
         Features that the model reads.
+    training_markets
+        Markets whose owners the model has seen.
     """
 
     at: datetime
     model: Model
     wish: ScoreOptions
     read: tuple[str, ...]
+    training_markets: frozenset[str]
     request_id: str
     simulated: bool
 
@@ -417,7 +422,7 @@ def _assessment(judged: RuleEvaluation, outcome: ForecastOutcome, frame: _Frame)
     """Put one account's answer together."""
     case, words, at, model = judged.case, outcome.words, frame.at, frame.model
     used = rules.used(case, judged.now).values()
-    oldest = min((price.observed_at for price in used), default=None)
+    oldest = min([price.observed_at for price in used], default=None)
     doubtful = doubts(judged, outcome)
     return Assessment(
         account=case.account.id,
@@ -438,7 +443,7 @@ def _assessment(judged: RuleEvaluation, outcome: ForecastOutcome, frame: _Frame)
         missing=_missing(case, outcome, frame.read),
         degraded=bool(doubtful),
         degraded_reasons=doubtful,
-        notices=_notices(judged, outcome, model),
+        notices=_notices(judged, outcome, frame),
         features=_shown(outcome.row) if frame.wish.features else None,
         simulated=frame.simulated,
         request_id=frame.request_id,
@@ -460,7 +465,7 @@ def doubts(judged: RuleEvaluation, outcome: ForecastOutcome) -> tuple[Notice, ..
     return tuple(notices)
 
 
-def _notices(judged: RuleEvaluation, outcome: ForecastOutcome, model: Model) -> tuple[Notice, ...]:
+def _notices(judged: RuleEvaluation, outcome: ForecastOutcome, frame: _Frame) -> tuple[Notice, ...]:
     """Return what is worth knowing and does not degrade the answer."""
     if outcome.silent is not None:
         return (outcome.silent,) if outcome.silent.code in HARMLESS else ()
@@ -471,15 +476,23 @@ def _notices(judged: RuleEvaluation, outcome: ForecastOutcome, model: Model) -> 
     if outcome.late:
         text = f"the newest candle is {outcome.late} h late: the market is looked at as of then"
         notices.append(Notice(code="candles_late", text=text))
-    notices += [Notice(code="bundle_refused", text=text) for text in model.refusals]
-    if model.is_widened:
+    notices += [Notice(code="bundle_refused", text=text) for text in frame.model.refusals]
+    if frame.model.is_widened:
         text = "a breaker is open: intervals reach up to those of the next longer horizon"
         notices.append(Notice(code="intervals_widened", text=text))
     market = market_of(judged.case.account)
-    if model.bundle is None or not model.bundle.knows([market]).all():
+    if market not in frame.training_markets:
         text = f"the model has seen no owners on {market}: expected is as if nobody acted"
         notices.append(Notice(code="outside_training", text=text))
     return tuple(notices)
+
+
+def _training_markets(judged: Sequence[RuleEvaluation], bundle: Bundle | None) -> frozenset[str]:
+    """Return the markets of some accounts whose owners a bundle has seen."""
+    if bundle is None:
+        return frozenset()
+    markets = list({market_of(evaluation.case.account) for evaluation in judged})
+    return frozenset(itertools.compress(markets, bundle.knows(markets)))
 
 
 def _missing(
@@ -490,13 +503,13 @@ def _missing(
         return ()
     unknown = EVENT_FEATURES if case.events is None else frozenset()
     unaged = _AGE if case.opened_at is None else frozenset()
-    return _among(read, outcome.absent | unknown | unaged)
+    return _among(read, outcome.absent, unknown, unaged)
 
 
 @lru_cache(maxsize=256)
-def _among(read: tuple[str, ...], absent: frozenset[str]) -> tuple[str, ...]:
-    """Return those features of `read` that are absent, in its order."""
-    return tuple(name for name in read if name in absent)
+def _among(read: tuple[str, ...], *absent: frozenset[str]) -> tuple[str, ...]:
+    """Return those features of `read` that are absent for one reason or another, in its order."""
+    return tuple(name for name in read if any(name in each for each in absent))
 
 
 def _shown(row: Floats | None) -> dict[str, float | None] | None:

@@ -1,15 +1,13 @@
 """Why a score is what it is: contributions of features, in words."""
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 
 from features.inputs import Floats
 from models.forecast.bundle import Bundle, Head, Mask
 from models.horizons import LABELS, REFERENCE
-from serving.evaluation.reason_text import SIZES, reason_answer
+from serving.evaluation.reason_text import SIZES, feature_reason
 from serving.schemas.assessment import AttributionAnswer, Method, ReasonAnswer
 
 MOST_REASONS = 6
@@ -120,7 +118,7 @@ def explain(
     others = (drove[:, :-1].sum(axis=1) - impacts.sum(axis=1)).tolist()
     rows = zip(order.tolist(), values, impacts.tolist(), strict=True)
     reasons = [
-        tuple(_reason(names[i], v, by) for i, v, by in zip(*row, strict=True) if by != 0.0)
+        tuple([feature_reason(names[i], v, by) for i, v, by in zip(*row, strict=True) if by != 0.0])
         for row in rows
     ]
     return [
@@ -130,10 +128,3 @@ def explain(
         )
         for row_reasons, s, o in zip(reasons, drove[:, -1].tolist(), others, strict=True)
     ]
-
-
-def _reason(name: str, value: float, impact: float) -> ReasonAnswer:
-    """Return one contribution in words."""
-    direction: Literal["raises", "lowers"] = "raises" if impact > 0.0 else "lowers"
-    shown = None if math.isnan(value) else value
-    return reason_answer(name, {"value": shown}, feature=name, direction=direction, impact=impact)

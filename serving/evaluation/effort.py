@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any, NoReturn
 
 from anyio import from_thread
+from msgspec import structs
 
 from models.domain import Account, Market
 from models.errors import Fault, InvalidInput
@@ -153,7 +154,7 @@ def metered(case: AccountInput, effort: Effort) -> AccountInput:
     def take(account: Account, market: Market) -> None:
         effort.take(_steps(account, market, rows=rows), case.place)
 
-    return dataclasses.replace(case, rulebook=watched(case.rulebook, take))
+    return structs.replace(case, rulebook=watched(case.rulebook, take))
 
 
 def _steps(account: Account, market: Market, *, rows: int) -> int:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, structs
 
 from features.continuity import LEAP, STILL, is_broken, is_stopped
 from features.inputs import Candles, Events, Ints, Names, Tables
@@ -27,8 +28,7 @@ PEG = 0.05
 """An asset on record as worth one quote unit has left its peg where its price is further off."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PositionRow:
+class PositionRow(Struct, frozen=True, kw_only=True):
     """An account as the feature pipeline sees it, but for its name and time.
 
     Parameters
@@ -152,7 +152,7 @@ def position(judged: RuleEvaluation, view: View) -> PositionRow | Notice:
     else:
         closes = {name: _close(view, name, late=late) for name in moving}
         row = _basket(judged, line, moving, closes, constant=constant)
-    return replace(row, late=late) if isinstance(row, PositionRow) else row
+    return structs.replace(row, late=late) if isinstance(row, PositionRow) else row
 
 
 def _unfit(names: Sequence[str], view: View) -> Notice | None:

@@ -8,6 +8,8 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, ParamSpec, TypeVar
 
+from msgspec import Struct
+
 from features.inputs import Candles, Tables, no_events
 from models.domain import UNPLACED, Account, Exact, Leg, LegKind, Market, MarketId, Price
 from models.errors import Fault, ForewarnError, InvalidInput, UnknownRulebook
@@ -48,8 +50,7 @@ MOST_VAULT_UNITS = 10**12 * 10**18
 """Collateral or debt that no vault can hold, wad."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountInput:
+class AccountInput(Struct, frozen=True, kw_only=True):
     """One account with all that is needed to judge it.
 
     Parameters
@@ -181,13 +182,14 @@ class MarketSnapshot:
     def remembering(self, book: Rulebook[Any]) -> Rulebook[Any]:
         """Return a rulebook that works out once what all accounts of a market share.
 
-        That is the market at a later moment, and its terms without haircuts.
+        That is the market at a later moment, its terms without haircuts, and the legs read.
         """
         key = (book.venue, book.version)
         if key not in self._books:
             accrue = None if book.accrue is None else IdentityMemo(book.accrue)
             bare = None if book.bare is None else IdentityMemo(book.bare)
-            memoized = dataclasses.replace(book, accrue=accrue, bare=bare)
+            reads = IdentityMemo(book.reads)
+            memoized = dataclasses.replace(book, accrue=accrue, bare=bare, reads=reads)
             self._books[key] = memoized if self.look is None else watched(memoized, self.look)
         return self._books[key]
 

@@ -1,14 +1,14 @@
 """One account of a request, ready to be evaluated."""
 
-from dataclasses import dataclass, field
+import msgspec
+from msgspec import Struct
 
 from serving.evaluation.effort import Meter, metered
 from serving.evaluation.inputs import AccountInput, MarketSnapshot
 from serving.schemas import requests
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(Struct, frozen=True, kw_only=True):
     """One sound account of a request.
 
     Parameters
@@ -25,7 +25,7 @@ class Item:
     case: AccountInput
     around: MarketSnapshot
     is_stored: bool
-    meter: Meter = field(default_factory=Meter)
+    meter: Meter = msgspec.field(default_factory=Meter)
 
     @property
     def metered(self) -> AccountInput:

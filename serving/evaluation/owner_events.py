@@ -30,19 +30,19 @@ def owner_events(body: AccountBody, place: str, *, at: datetime) -> tuple[OwnerE
     if body.events is None:
         return None
     events: Sequence[EventBody] = body.events
-    late = [
-        Fault(f"{place}/events/{i}/at", f"{event.at.isoformat()} is later than as_of")
-        for i, event in enumerate(events)
-        if event.at > at
-    ]
-    if late:
-        raise InvalidInput(late)
+    in_order = sorted(events, key=attrgetter("at"))
+    if in_order and in_order[-1].at > at:
+        raise InvalidInput(
+            [
+                Fault(f"{place}/events/{i}/at", f"{event.at.isoformat()} is later than as_of")
+                for i, event in enumerate(events)
+                if event.at > at
+            ]
+        )
     now = {"collateral": 0, "debt": 0, "position": 0}
     for leg in body.legs:
         now[leg.kind] += int(leg.quantity)
-    happened = going_back(
-        sorted(events, key=attrgetter("at")), ink=now["collateral"], art=now["debt"]
-    )
+    happened = going_back(in_order, ink=now["collateral"], art=now["debt"])
     for event in happened:
         if event.collateral_before < 0 or event.debt_before < 0:
             left = f"{event.collateral_before} collateral and {event.debt_before} debt"

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
+from msgspec import structs
 
 from features.inputs import Floats
 from models.alerting.aim import Aim, Limit
@@ -161,7 +162,7 @@ def planned(
     before = evaluate_rules(case)
     risk = partial(burdens, before, goal, model=model, around=around)
     action_plan = plan(case, goal.target, means, risk=risk)
-    after = evaluate_rules(replace(case, account=action_plan.after))
+    after = evaluate_rules(structs.replace(case, account=action_plan.after))
     both = states(model, around, [before, after], history=[before, before])
     first = goal.limits[0] if goal.limits else None
     burden = action_plan.probability
@@ -231,7 +232,7 @@ def burdens(
     numpy.ndarray
         Shape (N,); below 1 within every limit, NaN without a forecast.
     """
-    changed = [judge_line(replace(before.case, account=account)) for account in accounts]
+    changed = [judge_line(structs.replace(before.case, account=account)) for account in accounts]
     outcomes = forecast_outcomes(
         changed,
         at=around.at,
@@ -315,7 +316,7 @@ def action_texts(case: AccountInput, action_plan: ActionPlan) -> list[ActionAnsw
     """Return the actions of a plan in words, in the order in which they are done."""
     texts = []
     for action in action_plan.actions:
-        after = replace(case, account=apply(case.account, (action,)))
+        after = structs.replace(case, account=apply(case.account, (action,)))
         texts.append(_action(case, after, action))
         case = after
     return texts

@@ -6,7 +6,7 @@ from typing import Literal
 from features.pipeline import FEATURES
 from models.margin.result import Trigger
 from serving.schemas.assessment import ReasonAnswer, ReasonValue
-from serving.words.reasons import feature_text, reason_text
+from serving.words.reasons import distance_text, feature_text, reason_text
 from serving.words.tables import english
 
 HOURS = 24.0
@@ -17,28 +17,30 @@ SIZES = frozenset(f.name for f in FEATURES if f.unit == "log10 quote units")
 """Features that tell how much is owed: they are named last, however much they weigh."""
 
 
-def reason_answer(
-    code: str,
-    values: dict[str, ReasonValue],
-    *,
-    feature: str | None = None,
-    direction: Literal["raises", "lowers"] = "raises",
-    impact: float | None = None,
-) -> ReasonAnswer:
-    """Return a reason with its text."""
-    value = values.get("value")
-    if feature is not None and not isinstance(value, str):
-        text = feature_text(english(), feature, value, direction)
-    else:
-        stated = {"code": code, "feature": feature, "direction": direction, "values": values}
-        text = reason_text(english(), stated)
+def reason_answer(code: str, values: dict[str, ReasonValue]) -> ReasonAnswer:
+    """Return a reason of the rule with its text."""
+    stated = {"code": code, "feature": None, "values": values}
     return ReasonAnswer(
         code=code,
-        feature=feature,
+        feature=None,
+        direction="raises",
+        impact=None,
+        text=reason_text(english(), stated),
+        values=values,
+    )
+
+
+def feature_reason(name: str, value: float, impact: float) -> ReasonAnswer:
+    """Return what a feature adds to the score; NaN where its value is not known."""
+    direction: Literal["raises", "lowers"] = "raises" if impact > 0.0 else "lowers"
+    shown = None if math.isnan(value) else value
+    return ReasonAnswer(
+        code=name,
+        feature=name,
         direction=direction,
         impact=impact,
-        text=text,
-        values=values,
+        text=feature_text(english(), name, shown, direction),
+        values={"value": shown},
     )
 
 
@@ -70,4 +72,11 @@ def distance_reason(
         share = math.expm1(distance) if rises else -math.expm1(-distance)
         goes = "rise" if rises else "fall"
         values |= {"share": share, "goes": goes, "moves": moves, "day": math.expm1(day)}
-    return reason_answer("distance", values, direction="raises" if moves < NEAR_MOVES else "lowers")
+    return ReasonAnswer(
+        code="distance",
+        feature=None,
+        direction="raises" if moves < NEAR_MOVES else "lowers",
+        impact=None,
+        text=distance_text(english(), values),
+        values=values,
+    )

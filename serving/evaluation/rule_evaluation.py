@@ -1,7 +1,6 @@
 """Pure: what the rules say of one case, before it is put into words."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
@@ -91,8 +90,7 @@ def judge_line(case: AccountInput) -> RuleEvaluation:
     return rules.evaluated(case, lambda each: _judge_line(_Standing.of(each, each.rulebook)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Standing:
+class _Standing(Struct, frozen=True, kw_only=True):
     """An account under the rules that judge it: those of its case, or the same, counted.
 
     Parameters

@@ -75,7 +75,7 @@ def next_market(case: AccountInput, now: Margin) -> tuple[Market | None, datetim
     if not delayed:
         return None, None
     book, market = case.rulebook, case.market
-    due = max((p.next_at for p in delayed if p.next_at is not None), default=None)
+    due = max([price.next_at for price in delayed if price.next_at is not None], default=None)
     later = case.ahead(market)
     if due is not None and due > market.at and book.accrue is not None:
         later = book.accrue(later, case.terms, due)

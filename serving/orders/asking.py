@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import structs
 
 from models.allocation.ordering import Step
 from models.domain import Account
@@ -181,7 +182,7 @@ class _Steps:
         if name not in self.covers:
             raise NoCall(f"{name} is stated by its need alone: nothing is made out for it")
         cover = self.covers[name]
-        case = replace(cover.case, account=self.now[name])
+        case = structs.replace(cover.case, account=self.now[name])
         amount = self.moved(step, name)
         if is_exchange(case):
             ends = (FROM, TO) if step.kind == "deposit" else (TO, FROM)

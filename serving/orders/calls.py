@@ -22,6 +22,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from msgspec import structs
+
 from models.domain import LegKind, Market
 from models.errors import ForewarnError
 from models.margin.fixed_point import RAY, WAD, mul_div_down, mul_div_half_up, mul_div_up
@@ -212,7 +214,8 @@ def _aave_repay(made: Made, asset: str, quantity: int) -> Iterator[Call]:
         for leg in case.account.legs
         if leg.asset == asset and leg.kind.value == "debt"
     )
-    at_end = case if quantity < owed else replace(case, market=replace(case.market, at=made.until))
+    later = replace(case.market, at=made.until)
+    at_end = case if quantity < owed else structs.replace(case, market=later)
     amount = aave_amount(at_end, asset, quantity, side="borrow", is_up=True)
     yield made.approval(asset, amount)
     arguments = (made.token(asset), amount, VARIABLE, made.holder)

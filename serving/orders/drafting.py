@@ -9,6 +9,7 @@ from functools import partial
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import structs
 
 from models.domain import Account, Leg, LegKind, Market
 from models.orders.mandate import Breach, Proposal, acting_prices, breaches
@@ -152,7 +153,7 @@ def planned(
 def simulated(before: RuleEvaluation, account: Account, maker: Maker) -> SimulatedAccount:
     """Return an account as it is judged, and as an order leaves it."""
     case = before.case
-    after = evaluate_rules(replace(case, account=account))
+    after = evaluate_rules(structs.replace(case, account=account))
     both = states(maker.model, maker.around, [before, after], history=[before, before])
     return SimulatedAccount(
         account=case.account.id,
@@ -254,7 +255,7 @@ def _cases(case: AccountInput, actions: Sequence[Action]) -> Iterator[tuple[Acco
     """Yield each action with the account as it stands before it."""
     account = case.account
     for action in actions:
-        yield replace(case, account=account), action
+        yield structs.replace(case, account=account), action
         account = apply(account, (action,))
 
 

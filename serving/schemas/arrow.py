@@ -75,9 +75,9 @@ def _refuse_bombs(table: pa.Table, body: bytes) -> None:
     """Refuse a table that would be far larger than its stream once it is laid out."""
     nested = sum(
         _nested(chunk)
-        for column in table.columns
-        if types.is_nested(column.type)
-        for chunk in column.chunks
+        for place, kind in enumerate(table.schema.types)
+        if types.is_nested(kind)
+        for chunk in table.column(place).chunks
     )
     if nested > MOST_NESTED:
         detail = f"{nested} values in lists, structs and maps, at most {MOST_NESTED}"

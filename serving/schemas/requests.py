@@ -174,7 +174,8 @@ class ScoreBody(Envelope):
         InvalidInput
             When exact attributions or plans are asked for of too many accounts.
         """
-        count, faults = len(self.items), []
+        count = 1 if self.accounts is None else len(self.accounts)
+        faults = []
         if self.reasons and self.contributions == "shap" and count > MOST_EXACT:
             detail = f"shap is told of at most {MOST_EXACT} accounts a request, not of {count}"
             faults.append(Fault("/contributions", detail))

@@ -8,12 +8,13 @@ be written. An order that cannot be made in time is made on the next pass; no al
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import structs
 
 from models.alerting.signals import Signal
 from models.domain import MarketId
@@ -261,7 +262,7 @@ def _attempt(making: _Making, account: str, row: MandateRow, *, left: float) -> 
         making.budget.start(min(EACH, left))
         making.budget.check()
         case = judged.cases[account]
-        case = replace(case, rulebook=making.budget.limited(case.rulebook))
+        case = structs.replace(case, rulebook=making.budget.limited(case.rulebook))
         maker = Maker(model=judged.model, around=judged.around, key=making.key, now=judged.now)
         order = identity(judged.now)
         draft = planned(case, row, maker, order=order, fired=fires)

@@ -6,7 +6,8 @@ No message waits for its plan: one that takes too long or fails is left out, wit
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec import structs
 
 from models.alerting.evidence import aim
 from models.alerting.policy import Policy
@@ -82,7 +83,7 @@ def _attempt(
         policy_aim, has_forecast = aim(policy, rise.level), rise.probability is not None
         if rise.causes and {cause.signal for cause in rise.causes} <= policy_aim.beyond:
             return NO_ACT
-        case = replace(judged.case, rulebook=budget.limited(judged.case.rulebook))
+        case = structs.replace(judged.case, rulebook=budget.limited(judged.case.rulebook))
         goal = policy_goal(case, policy_aim, has_forecast=has_forecast)
         return planned(case, goal, Constraints(), model=model, around=around, request_id=WATCH)
     except TimeLimitReached:

@@ -21,8 +21,14 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
 def _span(words: Words, hours: float) -> str:
     """Return a time in whole hours, or in whole days from two on."""
     if hours < 2 * DAY:
-        return words.counted("hour", round(hours))
-    return words.counted("day", round(hours / DAY))
+        return _units(words, "hour", round(hours))
+    return _units(words, "day", round(hours / DAY))
+
+
+@lru_cache(maxsize=CACHE_SIZE)
+def _units(words: Words, unit: str, count: int) -> str:
+    """Return a number of units of time."""
+    return words.counted(unit, count)
 
 
 @lru_cache(maxsize=CACHE_SIZE)
@@ -72,7 +78,7 @@ def reason_text(words: Words, reason: Mapping[str, Any], *, zone: str = "UTC") -
     if reason["feature"] is not None:
         return feature_text(words, reason["feature"], values["value"], reason["direction"])
     if code == "distance":
-        return _distance(words, values)
+        return distance_text(words, values)
     shown = dict(values)
     if "verdict" in shown:
         shown["verdict"] = words.word("verdict", shown["verdict"])
@@ -85,25 +91,26 @@ def reason_text(words: Words, reason: Mapping[str, Any], *, zone: str = "UTC") -
 
 def feature_text(words: Words, name: str, value: float | None, direction: str) -> str:
     """Return one contribution of a feature, whose value may not be known."""
-    shown = (
-        words.say("reason.unknown") if value is None else VALUES[MEANINGS[name][1]](words, value)
-    )
-    before, after = _around(words, name, direction)
+    before, tell, after = _around(words, name, direction)
+    shown = words.say("reason.unknown") if value is None else tell(words, value)
     return f"{before}{shown}{after}"
 
 
 @lru_cache(maxsize=CACHE_SIZE)
-def _around(words: Words, name: str, direction: str) -> tuple[str, str]:
-    """Return what stands before and after the value of a feature."""
-    named = words.word("feature", name) if words.has("feature", name) else MEANINGS[name][0]
+def _around(
+    words: Words, name: str, direction: str
+) -> tuple[str, Callable[[Words, float], str], str]:
+    """Return what stands before the value of a feature, what tells it, and what stands after."""
+    meaning, unit = MEANINGS[name]
+    named = words.word("feature", name) if words.has("feature", name) else meaning
     gap = "\0"
     before, _, after = words.say(f"reason.feature_{direction}", meaning=named, value=gap).partition(
         gap
     )
-    return before, after
+    return before, VALUES[unit], after
 
 
-def _distance(words: Words, values: Mapping[str, Any]) -> str:
+def distance_text(words: Words, values: Mapping[str, Any]) -> str:
     """Return how far the line is, in usual moves of the price."""
     asset = values["asset"] or words.say("reason.the_market")
     if values["share"] is None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, ROUND_UP, Decimal, localcontext
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -48,6 +48,9 @@ PERCENT_RATIOS = frozenset(
 )
 """Ratios of venues that people say in per cent."""
 
+MOST_SENTENCES = 2**12
+"""Whose table is looked up once: more than every language's table holds together."""
+
 Exact = int | str | Fraction
 THOUSAND = 3
 """Characters of a whole number in which no mark parts thousands."""
@@ -81,12 +84,7 @@ class Words:
         key
             Group and name, such as `plan.best`.
         """
-        group, _, name = key.partition(".")
-        for table in (self.table, self.fallback):
-            sentence = table.get(group, {}).get(name)
-            if sentence is not None:
-                return str(sentence).format_map(values)
-        raise KeyError(key)
+        return _sentence(self, key).format_map(values)
 
     def word(self, group: str, code: str) -> str:
         """Return what a code means; one without a word is read as it is written."""
@@ -230,6 +228,17 @@ class Words:
         if "," in whole:
             whole = whole.replace(",", self.thousands)
         return f"{whole}{self.decimal}{rest}" if rest else whole
+
+
+@lru_cache(maxsize=MOST_SENTENCES)
+def _sentence(words: Words, key: str) -> str:
+    """Return a sentence with its gaps."""
+    group, _, name = key.partition(".")
+    for table in (words.table, words.fallback):
+        sentence = table.get(group, {}).get(name)
+        if sentence is not None:
+            return str(sentence)
+    raise KeyError(key)
 
 
 def _five(value: float | str) -> str:

@@ -32,6 +32,7 @@ from serving.store import (
     outbox,
 )
 from serving.store.alerts import DESK, OWNER, Receiver
+from serving.store.leases import WHOLE_BOOK, Part
 from serving.watch.step import LEASE, LeadLost
 from serving.watch.watcher import Watcher, cycle
 
@@ -83,8 +84,8 @@ class World:
     turns: dict[str, int] = field(default_factory=dict)
     born: int = 0
 
-    def fresh_watcher(self) -> Watcher:
-        """Return a watcher that knows nothing yet."""
+    def fresh_watcher(self, part: Part = WHOLE_BOOK) -> Watcher:
+        """Return a watcher of a part that knows nothing yet."""
         self.born += 1
         return Watcher(
             store=self.store,
@@ -92,6 +93,7 @@ class World:
             policy=default(),
             holder=f"watcher-{self.born}",
             clock=lambda: self.now,
+            part=part,
         )
 
     def send(self, message: Message, to: Destination) -> SendResult:
@@ -103,8 +105,8 @@ class World:
         return SendResult("delivered")
 
 
-def begin(store: Store, seed: int) -> World:
-    """Lay receivers, accounts and prices."""
+def begin(store: Store, seed: int, *, parts: int = 1) -> World:
+    """Lay receivers, accounts and prices; two watchers share each part of the book."""
     world = World(store=store, chance=random.Random(seed))  # noqa: S311 - a schedule, no secret
     with store.begin() as transaction:
         for name, audience, names in (("desk", DESK, ()), ("owner", OWNER, NAMES)):
@@ -117,7 +119,7 @@ def begin(store: Store, seed: int) -> World:
         for name in NAMES:
             size = 20 if name.startswith("perp") else 50
             _upsert(world, transaction, name, size, START)()
-    world.watchers = [world.fresh_watcher() for _ in range(2)]
+    world.watchers = [world.fresh_watcher(Part(n // 2, parts)) for n in range(2 * parts)]
     world.dispatchers = [
         Dispatcher(store=store, senders={"file": world.send}, holder=f"dispatcher-{n}", places=1)
         for n in range(2)
@@ -267,7 +269,7 @@ def _write(world: World) -> None:
 
 def _watch(world: World) -> None:
     """Let a watcher take a turn; some fail at a statement of their writing, some are killed."""
-    place, drawn = world.chance.randrange(2), world.chance.random()
+    place, drawn = world.chance.randrange(len(world.watchers)), world.chance.random()
     watcher = world.watchers[place]
     error: Exception | None = None
     if drawn < 0.04:
@@ -284,7 +286,7 @@ def _watch(world: World) -> None:
         outcome = "failed"
     except Killed:
         outcome = "killed"
-        world.watchers[place] = world.fresh_watcher()
+        world.watchers[place] = world.fresh_watcher(watcher.part)
     world.turns[outcome] = world.turns.get(outcome, 0) + 1
 
 
@@ -340,5 +342,6 @@ def _open_channel(world: World, transaction: Transaction, name: str) -> None:
 
 def _kill(world: World) -> None:
     """Let a watcher end without a farewell; its lease stands until it ends by itself."""
-    world.watchers[world.chance.randrange(2)] = world.fresh_watcher()
+    place = world.chance.randrange(len(world.watchers))
+    world.watchers[place] = world.fresh_watcher(world.watchers[place].part)
     world.now += LEASE

@@ -44,6 +44,10 @@ def test_a_day_with_one_file_of_settings(tmp_path: Path, monkeypatch: pytest.Mon
     assert "desk" in run("keys", "list").output
     status = run("alerts", "status")
     assert status.exit_code == 0, status.output
+    assert run("alerts", "receiver", "desk", "--desk").exit_code == 0
+    unreached = run("alerts", "channel", "desk", "webhook", "http://127.0.0.1:9/x")
+    assert unreached.exit_code == 1
+    assert "is not a public address" in unreached.output
     unwatched = run("alerts", "heartbeat")
     assert unwatched.exit_code == 1
     assert "assessing: never begun" in unwatched.output

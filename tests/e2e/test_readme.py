@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,15 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 LINKED = re.findall(r"\]\(([\w./-]+\.md)\)", README)
 TEXTS = {"README.md": README, **{name: (ROOT / name).read_text() for name in LINKED}}
+LIBRARIES = (
+    *("anyio", "certifi", "h11", "httpcore", "httpx", "idna", "msgspec", "sniffio"),
+    "typing_extensions",
+)
+"""What the client's wheel asks for, and what that needs."""
+
+ALL = 216
+"""Accounts of the demonstration, as its console says."""
+
 PATH = r"`((?:models|features|training|serving|tests)/[\w./]*)`"
 
 
@@ -64,6 +76,41 @@ def test_the_request_is_answered_as_printed(tmp_path: Path) -> None:
     with serving(tmp_path / "log", "--bundle", CHAMPION, "--store", url) as client:
         told = client.post("/v1/score", json=request).json()
     assert not list(differences(answer, told, "")), told
+
+
+def test_the_client_s_example_runs_in_an_environment_of_its_own(tmp_path: Path) -> None:
+    """With the client and what its wheel asks for, and none of the service's packages."""
+    shown = (ROOT / "serving/client/README.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", shown, re.DOTALL)
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "forewarn_client").symlink_to(ROOT / "serving/client/forewarn_client")
+    for name in LIBRARIES:
+        found = find_spec(name)
+        if found is not None and found.origin is not None:
+            file = Path(found.origin)
+            place = file.parent if file.name == "__init__.py" else file
+            (site / place.name).symlink_to(place)
+    url = f"sqlite:///{tmp_path / 'book.sqlite3'}"
+    store = open_store(url)
+    lay_all(simulate(seed=DEMO_SEED, days=DAYS, accounts=ACCOUNTS), store, seed=DEMO_SEED)
+    store.close()
+    with serving(tmp_path / "log", "--bundle", CHAMPION, "--store", url) as client:
+        code = block.replace("http://127.0.0.1:3000", str(client.base_url).rstrip("/"))
+        begun = f"import sys; sys.path.insert(0, {str(site)!r})\n"
+        ended = "import sys; print(*sorted({'numpy', 'serving'} & sys.modules.keys()), 'alone')"
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", f"{begun}{code}\n{ended}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    verdict, *accounts, refused, alone = done.stdout.splitlines()
+    assert verdict.startswith("safe [{'horizon': '1h'")
+    assert len(accounts) == ALL
+    assert "buffer" in refused
+    assert alone == "alone"
 
 
 def test_an_account_of_ones_own_is_written_as_shown(tmp_path: Path) -> None:

@@ -16,15 +16,15 @@ STEPS = int(os.environ.get("FOREWARN_SCHEDULE_STEPS", "300"))
 """Of each schedule; ten thousand take one to two minutes of processor time."""
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("seed", "parts"), [(1, 1), (2, 1), (3, 2)])
 def test_whatever_the_schedule_every_change_is_judged_and_every_message_sent_once(
-    store: Store, seed: int
+    store: Store, seed: int, parts: int
 ) -> None:
-    """Two writers, two watchers that fail and are killed, two dispatchers, channels that end."""
+    """Two writers, two watchers a part that fail and die, two dispatchers, channels that end."""
     if store.dialect == "sqlite":
         hasten(store)
         store.engine.dispose()
-    world = begin(store, seed)
+    world = begin(store, seed, parts=parts)
     play(world, STEPS)
     finish(world)
     with store.read() as transaction:

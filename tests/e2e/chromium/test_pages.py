@@ -756,6 +756,9 @@ def _see_a_reader_s_desk(page: Page, origin: str) -> None:
     expect(page.locator("#fault")).to_have_text("refused")
     page.get_by_role("button", name="Dismiss").click()
     expect(page.locator("#fault")).to_be_hidden()
+    page.goto(f"{origin}/desk/risk")
+    expect(page.locator("#may-not-forecast")).to_have_text("needs a key with the scope write")
+    expect(page.locator("#forecast")).to_be_disabled()
 
 
 def test_a_liquidated_account_that_owes_nothing_is_closed(

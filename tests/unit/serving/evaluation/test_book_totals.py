@@ -124,7 +124,7 @@ def test_collateral_is_told_at_market_value_and_margin_is_no_debt(
 def test_what_is_not_known_of_one_account_is_told_of_no_sum() -> None:
     """A venue that counts collateral in shares of its own tells no market value."""
     one = valued(LENDING)
-    unknown = replace(one.case, rulebook=replace(one.case.rulebook, bare=None))
+    unknown = structs.replace(one.case, rulebook=replace(one.case.rulebook, bare=None))
     chances = {one.case.account.id: told(one).expected_24h}
     (band,) = by_band([(one.case, one.now), (unknown, one.now)], chances)
     assert (band.credit, band.collateral_value, band.debt) == ("74376", None, None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from features.inputs import Candles, Tables, no_events
 from features.pipeline import NAMES, feature_matrix
@@ -73,7 +74,7 @@ def lender(
     }
     terms = aave_v3_terms.Terms(reserves=reserves)
     found = case("aave-v3", "3.3", legs, prices, terms, state)
-    return replace(found, market=replace(found.market, pegged=frozenset(pegged)))
+    return structs.replace(found, market=replace(found.market, pegged=frozenset(pegged)))
 
 
 def case(

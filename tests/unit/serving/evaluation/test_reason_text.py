@@ -6,7 +6,7 @@ import pytest
 
 from features.pipeline import FEATURES
 from models.margin.result import Trigger
-from serving.evaluation.reason_text import distance_reason, reason_answer
+from serving.evaluation.reason_text import distance_reason, feature_reason
 from serving.words.reasons import VALUES
 
 FALL = Trigger(kind="price", asset="ETH", direction="below", value=1, decimals=0)
@@ -38,8 +38,7 @@ def test_every_unit_has_words() -> None:
 )
 def test_a_value_is_told_in_units_of_people(name: str, value: float, shown: str) -> None:
     """Logs are undone."""
-    shown_value = None if math.isnan(value) else value
-    reason = reason_answer(name, {"value": shown_value}, feature=name)
+    reason = feature_reason(name, value, 0.1)
     assert reason.text.endswith(f": {shown}; raises the risk")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import many_venues
 import pytest
+from msgspec import structs
 
 from models.alerting.evidence import PolicyEvaluation, evidence
 from models.alerting.policy import Policy, default, of_tree, tree_of
@@ -138,7 +139,7 @@ def plan_of(
     made = plans([rise], {account: one}, policy, model=model, around=around, timer=lambda: 0.0)
     assert made.absent == {}
     done = applied(one.case.account, made.by_account[account])
-    after = evaluate_rules(replace(one.case, account=done))
+    after = evaluate_rules(structs.replace(one.case, account=done))
     again, _ = seen(after, around, model, policy, one)
     return made.by_account[account], found.raised, again
 
