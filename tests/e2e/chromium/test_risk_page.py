@@ -237,7 +237,7 @@ def lar_row(horizon: str, owners: str, told: Mapping[str, Any]) -> list[str]:
         {"1h": "1 hour", "4h": "4 hours", "24h": "24 hours", "7d": "7 days"}[horizon],
         owners,
         *(
-            f"{short(one['value'])} [{short(one['low'])}; {short(one['high'])}]"
+            f"{short(one['value'])} [{short(one['low'])}, {short(one['high'])}]"
             for one in (low, high)
         ),
         short(low["shortfall"]),
