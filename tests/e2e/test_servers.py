@@ -97,11 +97,13 @@ def started(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
             stdout=sink,
             stderr=sink,
         )
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60.0) as client:
-        wait_ready(client, process, tmp_path / "log")
-    yield process, port
-    process.kill()
-    process.wait()
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60.0) as client:
+            wait_ready(client, process, tmp_path / "log")
+        yield process, port
+    finally:
+        process.kill()
+        process.wait()
 
 
 def is_answering(port: int) -> bool:

@@ -57,6 +57,7 @@ TOKENS = {
     "reg-t": ("500000 USD", "100 ACME"),
     # 400 vTokens of 8 digits at 0.025 BNB.
     "venus": ("10 BNB", "4000 USDC"),
+    "venus-isolated": ("10 BNB", "4000 USDC"),
 }
 """By venue, what its example holds and owes; the exact amounts, as the API tells them."""
 
@@ -79,6 +80,7 @@ PER_UNIT = {
     "maker": Fraction(105, 10**20),
     "morpho-blue": Fraction(11, 10**13),
     "venus": Fraction(1, 10**6),
+    "venus-isolated": Fraction(1, 10**6),
 }
 """By lending venue, the whole tokens that a unit of its debt stands for."""
 
