@@ -33,7 +33,7 @@ TOO_MANY_REQUESTS = 429
 LATENCY_WEIGHT = 0.2
 """Weight of the newest answer in the mean time to answer."""
 
-TROUBLE = {
+TROUBLE: dict[type[httpx.HTTPError | httpx.InvalidURL], str] = {
     httpx.ConnectError: "cannot be reached",
     httpx.ConnectTimeout: "no connection in time",
     httpx.ReadTimeout: "no answer in time",
