@@ -70,7 +70,7 @@ def _zone(value: str) -> str:
     """Refuse a time zone that is not known."""
     try:
         ZoneInfo(value)
-    except (ValueError, OSError):
+    except (ValueError, OSError, LookupError):
         raise ValueError(f"{value[:40]!r} is not a time zone such as Europe/Berlin") from None
     return value
 

@@ -1,9 +1,14 @@
 """Spans of requests to an OpenTelemetry collector, where one is named in the environment."""
 
-import os
-from collections.abc import Callable
+from __future__ import annotations
 
-from starlette.types import ASGIApp
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 """OpenTelemetry's own variables; with neither set nothing is traced, and nothing is loaded."""

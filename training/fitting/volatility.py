@@ -20,8 +20,9 @@ LEAST_ROWS = 200
 SLOW = "volatility_ratio_72h_360h"
 """Log of the recent volatility over that of a half-life of 15 days."""
 
-SLOW_SHARES = (0.0, 0.0, 0.0, 0.5)
-"""Weight of the slow volatility by horizon: beyond a day the regression alone is no surer.
+DAY = 24
+SLOW_SHARE = 0.5
+"""Weight of the slow volatility beyond a day, where the regression alone is no surer.
 
 Two forecasts of one thing, combined by fixed weights, lose less out of time than by fitted ones
 (Bates and Granger, Operational Research Quarterly 20, 1969).
@@ -79,7 +80,8 @@ def fit(features: Floats, sigma: Floats, variance: Floats) -> VolatilityForecast
     centres, spreads = _usual(chosen)
     matrix = design(chosen, centres, spreads)
     fits = [_fit_horizon(matrix, sigma, variance[:, k]) for k in range(variance.shape[1])]
-    slow, share = _slow(columns, centres), np.array(SLOW_SHARES)
+    slow = _slow(columns, centres)
+    share = np.where(np.array(HORIZONS) > DAY, SLOW_SHARE, 0.0)
     weights = np.stack([weights for weights, _ in fits])
     shifts = np.array([shift for _, shift in fits])
     return VolatilityForecast(

@@ -204,6 +204,15 @@ def test_quiet_hours_with_an_offset_are_refused(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "zone", ["Mars/Base", "Europe", "", "../UTC", "a\0b", "(\U000326b9", "z" * 300]
+)
+def test_a_zone_that_is_not_known_is_refused(zone: str) -> None:
+    """What is no zone is a fault of the request, whatever the database of zones says of it."""
+    with pytest.raises(ValidationError, match="is not a time zone"):
+        Quiet.model_validate({"begin": "22:00", "end": "07:00", "zone": zone})
+
+
+@pytest.mark.parametrize(
     ("buffer", "level"),
     [(0.13, Level.NONE), (0.09, Level.WATCH), (0.0241, Level.WARNING), (0.031, Level.WATCH)],
 )

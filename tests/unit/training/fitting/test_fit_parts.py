@@ -137,7 +137,7 @@ def test_the_volatility_of_a_week_lies_between_the_regression_and_the_slow_one(
     sigma = np.full(600, 0.01)
     variance = np.exp(draw.normal(0.0, 0.3, (600, len(HORIZONS)))) * 1e-4
     found = volatility.fit(features, sigma, variance).corrections(features)
-    monkeypatch.setattr(volatility, "SLOW_SHARES", (0.0,) * len(HORIZONS))
+    monkeypatch.setattr(volatility, "SLOW_SHARE", 0.0)
     alone = volatility.fit(features, sigma, variance).corrections(features)
     ratio = features[:, NAMES.index("volatility_ratio_72h_360h")]
     np.testing.assert_allclose(found[:, :3], alone[:, :3], rtol=0, atol=1e-12)
