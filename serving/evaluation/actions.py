@@ -149,8 +149,7 @@ def _less(account: Account, action: Action) -> Account:
 
 def _more(account: Account, action: Action) -> Account:
     """Return the account with more of a leg."""
-    leg = account.legs[action.tool.leg]
-    return _with(account, action.tool.leg, leg.quantity + action.quantity)
+    return _paid(account, action.tool.leg, action.quantity)
 
 
 def _swapped(account: Account, action: Action) -> Account:
@@ -172,9 +171,19 @@ def _reduced(account: Account, action: Action) -> Account:
         return account
     closed = action.quantity if leg.quantity > 0 else -action.quantity
     settled = closed * (tool.unit_value - leg.entry) - tool.price.rate * tool.value(action.quantity)
-    cash = account.legs[tool.into].quantity
-    smaller = _with(account, tool.leg, leg.quantity - closed)
-    return _with(smaller, tool.into, cash + settled)
+    return _paid(_with(account, tool.leg, leg.quantity - closed), tool.into, settled)
+
+
+def _paid(account: Account, place: int, amount: Exact) -> Account:
+    """Return the account with an amount paid in: off cash that is owed, which may end as held."""
+    leg = account.legs[place]
+    if leg.kind is not LegKind.DEBT:
+        return _with(account, place, leg.quantity + amount)
+    if amount <= leg.quantity:
+        return _with(account, place, leg.quantity - amount)
+    legs = list(account.legs)
+    legs[place] = replace(leg, kind=LegKind.COLLATERAL, quantity=amount - leg.quantity)
+    return replace(account, legs=tuple(legs))
 
 
 _EFFECTS = {"repay": _less, "add": _more, "swap": _swapped, "reduce": _reduced}
@@ -195,7 +204,9 @@ def action_options(case: AccountInput, means: Constraints) -> tuple[ActionOption
 
 
 def _repayments(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
-    """Yield the repayment of each debt."""
+    """Yield the repayment of each debt; cash that may be added pays off what is owed itself."""
+    if case.rulebook.is_exact and "add" in means.kinds:
+        return
     for place, leg in _legs(case, LegKind.DEBT):
         option = _option(case, means, "repay", place, most=_limit(means, leg, leg.quantity))
         if option is not None:
@@ -203,8 +214,9 @@ def _repayments(case: AccountInput, means: Constraints) -> Iterator[ActionOption
 
 
 def _additions(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
-    """Yield more of each collateral that counts."""
-    for place, leg in _legs(case, LegKind.COLLATERAL):
+    """Yield more of each collateral that counts, and of cash where it has gone below zero."""
+    cash = _legs(case, LegKind.DEBT) if case.rulebook.is_exact else []
+    for place, leg in [*_legs(case, LegKind.COLLATERAL), *cash]:
         most = _limit(means, leg, leg.quantity * ENOUGH)
         option = _option(case, means, "add", place, most=most) if leg.pledged else None
         if option is not None:
@@ -227,8 +239,8 @@ def _swaps(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
 
 def _reductions(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
     """Yield the partial closing of each position whose venue settles in exact quote units."""
-    cash = [place for place, _ in _legs(case, LegKind.COLLATERAL)]
-    if not case.rulebook.is_exact or not cash:
+    into = _settled_in(case) if case.rulebook.is_exact else None
+    if into is None:
         return
     for place, leg in _legs(case, LegKind.POSITION):
         mark = case.market.prices.get(leg.asset)
@@ -236,12 +248,25 @@ def _reductions(case: AccountInput, means: Constraints) -> Iterator[ActionOption
             yield ActionOption(
                 kind="reduce",
                 leg=place,
-                into=cash[0],
+                into=into,
                 most=abs(Fraction(leg.quantity)),
                 step=means.step.get(leg.asset, FINEST),
                 unit_value=mark.exact,
                 price=means.prices.get("reduce", ActionCost()),
             )
+
+
+def _settled_in(case: AccountInput) -> int | None:
+    """Return the place of the cash that profit is settled in: at par with the quote if any is."""
+    legs = case.account.legs
+    cash = [
+        place
+        for kind in (LegKind.COLLATERAL, LegKind.DEBT)
+        for place, leg in enumerate(legs)
+        if leg.kind is kind
+    ]
+    at_par = (place for place in cash if unit_value(case, place) == 1)
+    return next(at_par, min(cash, key=lambda place: not legs[place].quantity, default=None))
 
 
 def _option(

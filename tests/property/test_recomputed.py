@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from reckoned_accounts import Reckoned, reckoned
 
 from features.inputs import Floats
-from models.domain import Account
+from models.domain import Account, LegKind
 from models.margin.result import Verdict
 from models.margin.rulebook import Rulebook, load_all, with_price
 from models.margin.trigger import BREACHED, price_triggers
-from serving.evaluation.actions import Constraints
+from serving.evaluation.actions import Constraints, Kind
 from serving.evaluation.inputs import AccountInput
 from serving.evaluation.plan import Target, plan
 
@@ -27,6 +27,7 @@ BOOKS = [
 ]
 EVERY = pytest.mark.parametrize("book", BOOKS)
 FEW = settings(max_examples=15, deadline=None)
+KINDS = Constraints().kinds
 seeds = st.integers(0, 2**40)
 SHARES = (Fraction(1, 1000), Fraction(1, 2), Fraction(9, 10), Fraction(11, 10), 2, 1000)
 
@@ -88,6 +89,21 @@ def unasked(accounts: Sequence[Account]) -> Floats:
     raise AssertionError(accounts)
 
 
+@pytest.mark.parametrize("seed", [367076, 613393995021])
+def test_cash_that_is_gone_leaves_a_way_out(seed: int) -> None:
+    """Of cash below zero, and of none, the position can be reduced and settled all the same."""
+    book = load_all()["flat-margin", "standard"]
+    case = reckoned(book, seed)
+    assert not [leg for leg in case.legs if leg.kind is LegKind.COLLATERAL and leg.quantity]
+    found = planned(book, case, Fraction(21, 20))
+    assert found.is_reached
+    by_reducing = planned(book, case, Fraction(21, 20), kinds=("reduce",))
+    assert by_reducing.is_reached
+    assert by_reducing.margin.verdict is Verdict.SAFE
+    # Settled at the mark, what the account is worth stays what it was.
+    assert by_reducing.margin.maintenance.credit == case.credit
+
+
 @EVERY
 @FEW
 @given(seed=seeds)
@@ -104,7 +120,9 @@ def test_what_an_owner_is_told_leads_out_of_danger(book: Rulebook[Any], seed: in
     assert judged.maintenance.credit >= judged.maintenance.requirement * health
 
 
-def planned(book: Rulebook[Any], case: Reckoned, health: Fraction) -> Any:
+def planned(
+    book: Rulebook[Any], case: Reckoned, health: Fraction, *, kinds: tuple[Kind, ...] = KINDS
+) -> Any:
     """Return the plan to a health by the rules alone."""
     case_input = AccountInput(
         place="/account",
@@ -113,7 +131,7 @@ def planned(book: Rulebook[Any], case: Reckoned, health: Fraction) -> Any:
         market=case.market,
         terms=case.terms,
     )
-    return plan(case_input, Target(health=health), Constraints(), risk=unasked)
+    return plan(case_input, Target(health=health), Constraints(kinds=kinds), risk=unasked)
 
 
 @EVERY
