@@ -92,10 +92,13 @@ class Server:
 ALLOCATION = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_ARENA_MAX": "1",
-    "MALLOC_TRIM_THRESHOLD_": "131072",
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
 }
 """What keeps a process small under load: one lock holds its threads apart anyway, and each would
-otherwise keep memory of its own that large requests leave behind. What an operator says wins."""
+otherwise keep memory of its own that large requests leave behind. What a request of usual size
+frees is kept for the next one: to fetch its pages anew took a tenth of its time. What an operator
+says wins."""
 
 
 def environment(settings: Settings) -> dict[str, str]:
