@@ -1,5 +1,6 @@
 """Pure: which accounts are judged next, the most urgent first and every one in its turn."""
 
+import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, takewhile
@@ -69,7 +70,7 @@ def ranking(
     ]
     above = [key for key, room in far.items() if 0 < room < FAR]
     size = max(int(len(far) * NEAREST_SHARE), 1)
-    nearest = sorted(above, key=far.__getitem__)[:size]
+    nearest = heapq.nsmallest(size, above, key=far.__getitem__)
     return Ranking(
         crossed=tuple(sorted(below, key=far.__getitem__)),
         near=tuple(dict.fromkeys((*nearest, *levels))),
@@ -78,9 +79,13 @@ def ranking(
 
 def distance(slope: Slope, prices: Mapping[str, float]) -> float:
     """Return the surplus over what moves it: the common move that would use it up."""
-    values = [units * prices[name] for name, units in slope.by_asset.items() if name in prices]
-    gross = sum(map(abs, values))
-    return (sum(values) + slope.cash) / gross if gross else FAR
+    total = gross = 0.0
+    for name, units in slope.by_asset.items():
+        if name in prices:
+            value = units * prices[name]
+            total += value
+            gross += abs(value)
+    return (total + slope.cash) / gross if gross else FAR
 
 
 def late(judged_at: Mapping[str, float], *, before: float) -> Iterator[str]:
