@@ -9,6 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from models.alerting.signals import Signal
+from models.domain import MarketId
 from models.errors import InvalidInput
 from serving.evaluation import inputs, rules
 from serving.evaluation.assess import (
@@ -26,8 +27,8 @@ from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.schemas import requests
 from serving.schemas.assessment import Notice
 from serving.schemas.stored import Assessed
-from serving.watch.selection import Slope
 from serving.watch.signals import liquidated_at, signal, unjudged
+from serving.watch.slopes import Slope
 from serving.watch.time_limit import TimeLimit, TimeLimitReached
 
 LOGGER = logging.getLogger("forewarn.watch")
@@ -280,14 +281,16 @@ def case_of(
 def slope(judged: RuleEvaluation) -> Slope | None:
     """Return how an account's surplus moves with prices; None where it does not."""
     line, trigger, prices = judged.line, judged.trigger, judged.case.market.prices
+    account = judged.case.account
+    market = MarketId(account.venue, account.market, account.chain)
     if line is not None:
         by_asset = {
             name: float(value) / float(prices[name].exact)
             for name, value in line.by_asset.items()
             if name in prices
         }
-        return Slope(by_asset, float(line.cash))
+        return Slope(by_asset, float(line.cash), market)
     if trigger is None or trigger.asset is None or trigger.value is None:
         return None
     side = 1.0 if trigger.direction == "below" else -1.0
-    return Slope({trigger.asset: side}, -side * float(trigger.value / 10**trigger.decimals))
+    return Slope({trigger.asset: side}, -side * float(trigger.value / 10**trigger.decimals), market)

@@ -1,31 +1,15 @@
 """Pure: which accounts are judged next, the most urgent first and every one in its turn."""
 
-import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
-from types import MappingProxyType
+
+import numpy as np
 
 from models.alerting.signals import Level
+from serving.watch.slopes import FAR, Floats, Integers
 
 NEAREST_SHARE = 0.01
-FAR = float("inf")
-
-
-@dataclass(frozen=True, slots=True)
-class Slope:
-    """What an account's surplus is at prices, to first order.
-
-    Parameters
-    ----------
-    by_asset
-        Value per unit of price.
-    cash
-        What no price moves.
-    """
-
-    by_asset: Mapping[str, float]
-    cash: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,47 +29,33 @@ class Ranking:
     near: tuple[str, ...]
 
 
-def ranking(
-    slopes: Mapping[str, Slope],
-    prices: Mapping[str, float],
-    levels: Mapping[str, Level],
-    *,
-    oracle_prices: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
-) -> Ranking:
-    """Return what is urgent at these prices.
+def ranking(keys: Sequence[str], rooms: Floats, levels: Mapping[str, Level]) -> Ranking:
+    """Return what is urgent.
 
     Parameters
     ----------
+    keys, rooms
+        Accounts and how far each is from its line, as `SlopeTable.rooms` tells.
     levels
         Of the accounts on one, the highest first; an account that is below the line and at
         critical is no news: it has its turn by its level.
-    oracle_prices
-        Prices by account, where its market has an oracle's own.
     """
-    far = {key: distance(slope, oracle_prices.get(key, prices)) for key, slope in slopes.items()}
-    below = [
-        key
-        for key, room in far.items()
-        if room <= 0 and levels.get(key, Level.NONE) < Level.CRITICAL
-    ]
-    above = [key for key, room in far.items() if 0 < room < FAR]
-    size = max(int(len(far) * NEAREST_SHARE), 1)
-    nearest = heapq.nsmallest(size, above, key=far.__getitem__)
+    below = _ascending(np.flatnonzero(rooms <= 0), rooms)
+    above = np.flatnonzero((rooms > 0) & (rooms < FAR))
+    size = max(int(len(keys) * NEAREST_SHARE), 1)
+    if len(above) > size:
+        above = above[rooms[above] <= np.partition(rooms[above], size - 1)[size - 1]]
+    nearest = [keys[row] for row in _ascending(above, rooms)[:size]]
+    crossed = (keys[row] for row in below)
     return Ranking(
-        crossed=tuple(sorted(below, key=far.__getitem__)),
+        crossed=tuple(k for k in crossed if levels.get(k, Level.NONE) < Level.CRITICAL),
         near=tuple(dict.fromkeys((*nearest, *levels))),
     )
 
 
-def distance(slope: Slope, prices: Mapping[str, float]) -> float:
-    """Return the surplus over what moves it: the common move that would use it up."""
-    total = gross = 0.0
-    for name, units in slope.by_asset.items():
-        if name in prices:
-            value = units * prices[name]
-            total += value
-            gross += abs(value)
-    return (total + slope.cash) / gross if gross else FAR
+def _ascending(rows: Integers, rooms: Floats) -> Integers:
+    """Return rows by their room, equal ones as they came."""
+    return rows[np.argsort(rooms[rows], kind="stable")]
 
 
 def late(judged_at: Mapping[str, float], *, before: float) -> Iterator[str]:

@@ -15,14 +15,14 @@ from models.margin.result import Verdict
 from serving.application.stored_market import stored_snapshot
 from serving.evaluation.book_totals import BookTotals
 from serving.evaluation.inputs import AccountInput, MarketSnapshot
-from serving.evaluation.placing import market_of
 from serving.schemas import requests
 from serving.schemas.stored import Assessed
 from serving.store import Transaction, accounts, alerts, assessments, changes
 from serving.store.changes import Change
 from serving.store.leases import WHOLE_BOOK, Part
 from serving.watch.evaluation import Evaluation
-from serving.watch.selection import Slope, batch, late, ranking
+from serving.watch.selection import batch, late, ranking
+from serving.watch.slopes import SlopeTable
 
 T = TypeVar("T")
 CHUNK = 2000
@@ -118,7 +118,7 @@ class WatchState:
     number: int | None = None
     bodies: dict[str, requests.AccountBody | None] = field(default_factory=dict)
     cases: dict[str, AccountInput] = field(default_factory=dict)
-    slopes: dict[str, Slope] = field(default_factory=dict)
+    slopes: SlopeTable = field(default_factory=SlopeTable)
     judged_at: dict[str, float] = field(default_factory=dict)
     changed: dict[str, None] = field(default_factory=dict)
     crossed: dict[str, None] = field(default_factory=dict)
@@ -238,11 +238,12 @@ def take(
         if key in evaluation.failures:
             memory.failing[key] = evaluation.failures[key].code
             memory.cases.pop(key, None)
-            memory.slopes.pop(key, None)
         else:
             memory.failing.pop(key, None)
             _renew(memory.cases, key, evaluation.cases)
-            _renew(memory.slopes, key, evaluation.slopes)
+        if key not in evaluation.slopes:
+            memory.slopes.discard(key)
+    memory.slopes.put(evaluation.slopes)
     memory.fresh += len(evaluation.assessed)
 
 
@@ -289,13 +290,7 @@ def _rank(
         for market, facts in around.markets.items()
         if facts.prices
     }
-    markets = (
-        {key: market_of(body) for key, body in memory.bodies.items() if body is not None}
-        if priced
-        else {}
-    )
-    oracle_prices = {key: priced[market] for key, market in markets.items() if market in priced}
-    ranked = ranking(memory.slopes, spot, levels, oracle_prices=oracle_prices)
+    ranked = ranking(*memory.slopes.rooms(spot, priced), levels)
     memory.crossed = dict.fromkeys(ranked.crossed)
     memory.near = {key: None for key in ranked.near if key in memory.bodies}
     memory.ranked_at = seconds
@@ -351,7 +346,6 @@ def _forget(memory: WatchState, key: str) -> None:
     parts = (
         memory.bodies,
         memory.cases,
-        memory.slopes,
         memory.judged_at,
         memory.changed,
         memory.crossed,
@@ -362,6 +356,7 @@ def _forget(memory: WatchState, key: str) -> None:
     )
     for part in parts:
         part.pop(key, None)
+    memory.slopes.discard(key)
 
 
 def _market(

@@ -16,6 +16,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import aims
+import numpy as np
 
 from features.simulate import simulate
 from models.alerting.policy import default
@@ -38,7 +39,7 @@ from serving.store import (
 )
 from serving.store.alerts import DESK, Receiver
 from serving.store.leases import WATCHING, Part
-from serving.watch.selection import distance, ranking
+from serving.watch.selection import ranking
 from serving.watch.watcher import Watcher, cycle
 
 ACCOUNTS = int(next((part for part in sys.argv[1:] if part.isdigit()), 100_000))
@@ -140,8 +141,8 @@ def pushed(watcher: Watcher) -> tuple[int, float, float]:
         consents.confirm(transaction, channel, code, actor="bench", now=at)
         around = stored_snapshot(transaction, at=at, assets={"ETH"})
     prices = {name: float(price.exact) for name, price in around.prices.items()}
-    rooms = (distance(slope, prices) for slope in memory.slopes.values())
-    share = sorted(room for room in rooms if room > 0)[len(memory.slopes) // 100]
+    rooms = memory.slopes.rooms(prices)[1]
+    share = float(np.sort(rooms[rooms > 0])[len(memory.slopes) // 100])
     before = around.prices["ETH"]
     value = int(before.value * (1 - share))
     fallen = Price(value=value, decimals=before.decimals, observed_at=at)
@@ -183,7 +184,7 @@ if __name__ == "__main__":
             levels = alerts.raised_accounts(transaction)
         prices = {name: float(price.exact) for name, price in around.prices.items()}
         wall, cpu = time.perf_counter(), time.process_time()
-        memory.near = dict.fromkeys(ranking(memory.slopes, prices, {}).near)
+        memory.near = dict.fromkeys(ranking(*memory.slopes.rooms(prices), {}).near)
         near = judged(watcher)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         print(f"the nearest {near:,}: {wall:.2f} s, {cpu:.2f} s of CPU")

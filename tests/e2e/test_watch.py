@@ -69,7 +69,7 @@ def test_a_price_during_a_round_puts_the_nearest_first(
         state.read(transaction, one.memory, at=before.at, seconds=0.0)
     waiting = [*one.memory.crossed, *one.memory.changed]
     assert state.due(one.memory, seconds=0.0, whole=one.whole) == waiting[:5]
-    nearest = min(one.memory.slopes, key=lambda key: _ratio(store, key))
+    nearest = min(one.memory.bodies, key=lambda key: _ratio(store, key))
     assert next(iter((*one.memory.crossed, *one.memory.near))) == nearest
 
 

@@ -1,7 +1,10 @@
 """Which accounts are judged next."""
 
+from collections.abc import Mapping
+
 from models.alerting.signals import Level
-from serving.watch.selection import FAR, Slope, batch, distance, late, ranking
+from serving.watch.selection import Ranking, batch, late, ranking
+from serving.watch.slopes import Slope, SlopeTable
 
 ETH = {"ETH": 100.0, "SOL": 10.0}
 
@@ -16,13 +19,11 @@ def short(cash: float) -> Slope:
     return Slope({"SOL": -10.0}, cash)
 
 
-def test_distance_is_the_common_move_that_uses_up_the_surplus() -> None:
-    """Of a long, a short, one of both sides, and one that no price moves."""
-    assert distance(long(-90.0), ETH) == 0.1
-    assert distance(short(105.0), ETH) == 0.05
-    assert distance(Slope({"ETH": 1.0, "SOL": -10.0}, 20.0), ETH) == 0.1
-    assert distance(Slope({}, 5.0), ETH) == FAR
-    assert distance(long(-110.0), ETH) == -0.1
+def ranked(slopes: Mapping[str, Slope], levels: Mapping[str, Level]) -> Ranking:
+    """Return what is urgent of a book."""
+    table = SlopeTable()
+    table.put(slopes)
+    return ranking(*table.rooms(ETH), levels)
 
 
 def test_newly_crossed_come_first_and_raised_ones_by_their_level() -> None:
@@ -36,7 +37,7 @@ def test_newly_crossed_come_first_and_raised_ones_by_their_level() -> None:
         "cash": Slope({}, 1.0),
     }
     levels = {"dead": Level.CRITICAL, "far": Level.WATCH, "blind": Level.WATCH}
-    found = ranking(slopes, ETH, levels)
+    found = ranked(slopes, levels)
     assert found.crossed == ("deep", "just")
     assert found.near == ("near", "dead", "far", "blind")
 
@@ -46,7 +47,7 @@ def test_dead_accounts_do_not_crowd_out_the_near_ones() -> None:
     slopes = {f"dead{n}": long(-200.0 - n) for n in range(50)}
     slopes |= {f"live{n}": short(101.0 + n) for n in range(250)}
     levels = {f"dead{n}": Level.CRITICAL for n in range(50)}
-    assert ranking(slopes, ETH, levels).near[:3] == ("live0", "live1", "live2")
+    assert ranked(slopes, levels).near[:3] == ("live0", "live1", "live2")
 
 
 def test_a_batch_gives_half_to_the_urgent_and_half_to_those_judged_longest_ago() -> None:
