@@ -8,19 +8,18 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 
-import httpx  # noqa: E402 - the caller of the other tests lies in their folder
-from local import Caller  # noqa: E402
+from local import Caller  # noqa: E402 - the caller of the other tests lies in their folder
 from order_books import key_file  # noqa: E402
 
 from features.pipeline import BASELINE  # noqa: E402
@@ -65,12 +64,72 @@ ALLOCATION = {
     "assets": {"USDC": {"price": "1", "cost": "0.05"}, "ETH": {"price": "2100", "cost": "0.02"}},
     "inventory": [{"asset": "USDC", "quantity": "6000"}, {"asset": "ETH", "quantity": "8"}],
 }
-PATIENCE = 600
+PATIENCE_SECONDS = 1800
+"""For a job on a busy machine; nothing is measured by it."""
+
 ENDED = ("done", "failed", "stopped")
 MOST_ITEMS = 2
 """Entries of a list that an example shows."""
 
 BY_NAME: Mapping[str, Operation] = {operation.name: operation for operation in OPERATIONS}
+
+
+class Send(Protocol):
+    """Asks a service for one operation.
+
+    Parameters
+    ----------
+    path, query
+        Parameters by name.
+    token
+        Of the key.
+
+    Returns
+    -------
+    The answer as JSON has it; None where it is of another kind.
+    """
+
+    def __call__(
+        self,
+        operation: Operation,
+        *,
+        path: Mapping[str, str],
+        query: Mapping[str, Any],
+        body: Any,
+        token: str,
+    ) -> Any:
+        """Ask."""
+
+
+@contextmanager
+def directly(app: Api) -> Iterator[Send]:
+    """Yield what asks in this process, without a socket."""
+    caller = Caller(app)
+
+    def send(
+        operation: Operation,
+        *,
+        path: Mapping[str, str],
+        query: Mapping[str, Any],
+        body: Any,
+        token: str,
+    ) -> Any:
+        answer = caller.request(
+            operation.method,
+            operation.path.format_map(path),
+            headers={"Authorization": f"Bearer {token}", "Accept": JSON},
+            params=dict(query),
+            **({} if body is None else {"json": body}),
+        )
+        if answer.status_code != operation.status:
+            raise ValueError(f"{operation.name}: {answer.status_code} {answer.text}")
+        kind = answer.headers.get("content-type", "")
+        return answer.json() if kind.startswith(JSON) else None
+
+    try:
+        yield send
+    finally:
+        caller.close()
 
 
 @dataclass(slots=True)
@@ -82,10 +141,11 @@ class Recorder:
     tokens
         By role: `one` may everything, `other` is somebody else.
     now
-        The service's clock; a minute passes with each request.
+        The service's clock; a minute passes with each request that is kept. Waiting takes none: a
+        job that is silent for long counts as lost.
     """
 
-    caller: Caller
+    send: Send
     tokens: Mapping[str, str]
     now: datetime
     kept: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -107,24 +167,10 @@ class Recorder:
         ValueError
             When it is refused.
         """
-        self.now += timedelta(minutes=1)
-        asked = BY_NAME[operation]
-        options: dict[str, Any] = {} if body is None else {"json": body}
-        answer: httpx.Response = self.caller.request(
-            asked.method,
-            asked.path.format_map(path),
-            headers={
-                "Authorization": f"Bearer {self.tokens[role]}",
-                "X-Request-Id": "example",
-                "Accept": JSON,
-            },
-            params=dict(query or {}),
-            **options,
-        )
-        if answer.status_code != asked.status:
-            raise ValueError(f"{operation}: {answer.status_code} {answer.text}")
-        kind = answer.headers.get("content-type", "")
-        told = answer.json() if kind.startswith(JSON) else None
+        if keep:
+            self.now += timedelta(minutes=1)
+        asked, token = BY_NAME[operation], self.tokens[role]
+        told = self.send(asked, path=path, query=query or {}, body=body, token=token)
         if keep and asked.answer_types and told is not None:
             example = {
                 "parameters": {**path, **(query or {})},
@@ -138,8 +184,16 @@ class Recorder:
 
 
 @contextmanager
-def recorder(place: Path) -> Iterator[Recorder]:
-    """Yield a recorder over the demonstration's book, laid into a directory."""
+def recorder(
+    place: Path, reach: Callable[[Api], AbstractContextManager[Send]] = directly
+) -> Iterator[Recorder]:
+    """Yield a recorder over the demonstration's book, laid into a directory.
+
+    Parameters
+    ----------
+    reach
+        An API to what asks it.
+    """
     url = f"sqlite:///{place / 'book.sqlite3'}"
     settings = Settings(bundle=CHAMPION, store=url, timeout_seconds=600)  # on a busy machine too
     store = open_store(str(settings.store))
@@ -152,7 +206,7 @@ def recorder(place: Path) -> Iterator[Recorder]:
         record, tokens[role] = issue(role, scopes=[s.value for s in Scope], now=book.at)
         with store.begin() as transaction:
             keys.insert(transaction, record)
-    made = Recorder(caller=None, tokens=tokens, now=book.at)  # type: ignore[arg-type]
+    made = Recorder(send=None, tokens=tokens, now=book.at)  # type: ignore[arg-type]
     service = ScoringService(
         model=read_deployment(CHAMPION).model,
         store=store,
@@ -161,14 +215,29 @@ def recorder(place: Path) -> Iterator[Recorder]:
         order_key=key_file(place),
         log_keys=LogKeys(key=place / "log.key", heads=place / "heads.jsonl"),
     )
-    made.caller = Caller(
-        Api(routes(OPERATIONS), desk=service, gate=Admission(settings, Keyring(service.keys)))
-    )
+    app = Api(routes(OPERATIONS), desk=service, gate=Admission(settings, Keyring(service.keys)))
     try:
-        yield made
+        with reach(app) as made.send:
+            yield made
     finally:
-        made.caller.close()
         store.close()
+
+
+def wait(ask: Any, operation: str, job: str) -> None:
+    """Wait until a job has ended.
+
+    Raises
+    ------
+    ValueError
+        When it has failed, or has not ended for long.
+    """
+    patient_until = time.monotonic() + PATIENCE_SECONDS
+    told = ask(operation, id=job, keep=False)
+    while told["status"] not in ENDED and time.monotonic() < patient_until:
+        time.sleep(0.1)
+        told = ask(operation, id=job, keep=False)
+    if told["status"] != "done":
+        raise ValueError(f"{operation}: {told}")
 
 
 def play(ask: Any, *, at: datetime) -> None:
@@ -213,8 +282,7 @@ def scoring(ask: Any) -> None:
     ask("personal_requirements", {"account": VAULT})
     ask("allocate", ALLOCATION)
     later = ask("begin_allocation", ALLOCATION)["id"]
-    while ask("allocation_status", id=later, keep=False)["status"] == "running":
-        time.sleep(0.05)
+    wait(ask, "allocation_status", later)
     ask("allocation_status", id=later)
     named = json.loads((CHAMPION / "bundle.json").read_text())["features"]
     row = {name: [0.5] for name in (*named, *BASELINE)}
@@ -270,10 +338,7 @@ def book(ask: Any, at: datetime) -> None:
     ask("block_spaces")
     ask("stress_book", {"shocks": [{"name": "fall", "prices": {"ETH": "-0.3", "BTC": "-0.25"}}]})
     begun = ask("begin_book_forecast", {"horizons": ["24h"], "scenarios": 1000, "seed": 1})
-    for _ in range(PATIENCE):
-        if ask("book_forecast", id=begun["id"], keep=False)["status"] in ENDED:
-            break
-        time.sleep(0.1)
+    wait(ask, "book_forecast", begun["id"])
     ask("book_forecast", id=begun["id"])
     ask("stop_book_forecast", id=ask("begin_book_forecast", {"scenarios": 5000})["id"])
     ask("book_risk")
@@ -341,10 +406,7 @@ def governing(ask: Any) -> None:
     ask("preview_terms", {"changes": [change], "limits": limits, "scenarios": 200})
     named = {"venue": "maker", "market": "ETH-B", "parameter": "mat"}
     begun = ask("recommend_terms", {"parameters": [named], "scenarios": 200})
-    for _ in range(PATIENCE):
-        if ask("recommendation", id=begun["id"], keep=False)["status"] in ENDED:
-            break
-        time.sleep(0.5)
+    wait(ask, "recommendation", begun["id"])
     ask("recommendation", id=begun["id"])
     ask("recommendations", query={"limit": 1})
     ask("parameters")
@@ -407,11 +469,11 @@ def iso(at: datetime) -> str:
 
 
 def short(tree: Any) -> Any:
-    """Return an answer with the first entries of each list."""
+    """Return an answer with the first entries of each list, and no request's own name."""
     if isinstance(tree, list):
         return [short(part) for part in tree[:MOST_ITEMS]]
     if isinstance(tree, dict):
-        return {name: short(part) for name, part in tree.items()}
+        return {n: "example" if n == "request_id" else short(p) for n, p in tree.items()}
     return tree
 
 

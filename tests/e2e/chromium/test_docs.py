@@ -1,35 +1,141 @@
-"""The API's document: its examples are asked again, and tried on its page in a real browser."""
+"""The API's document: its examples are asked by the thin client, and tried in a real browser."""
 
 import json
-from collections.abc import Iterator
+import keyword
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import api_examples
+import client_alone
 import httpx
 import local
 import pytest
-from api_examples import Recorder, play, recorder
+from api_examples import LOAN, VAULT, Recorder, Send, play, recorder
 from browser import launched, watching
+from client_alone import Alone
+from forewarn_client.operations import Operations
 from playwright.sync_api import expect
 from schema_check import conforms
 
+from serving.http.app import Api
 from serving.http.examples import FILE, examples
+from serving.http.routing import Operation
 from serving.routes import OPERATIONS, document
 
 pytestmark = pytest.mark.slow
 STATED = (*("score", "margin", "trigger", "liquidation", "what_if", "plan", "allocate"), "book")
 """Operations whose answers depend on the book alone, not on what a clock or chance adds."""
 
+CHANGING = {
+    *("allocation_status", "book_forecast", "recommendation", "metrics"),
+    *("add_channel", "resend_code", "rotate_secret", "stop_channel"),
+}
+"""Operations whose second answer differs: of work under way, what counts its askings, and those
+that make secrets, which take no idempotency key."""
+
 REWRITE = "python tests/builders/api_examples.py writes them anew"
+
+
+def unnamed(tree: Any) -> Any:
+    """Return an answer without what names the request."""
+    if isinstance(tree, list):
+        return [unnamed(part) for part in tree]
+    if isinstance(tree, dict):
+        return {name: unnamed(part) for name, part in tree.items() if name != "request_id"}
+    return tree
+
+
+def shape(tree: Any) -> Any:
+    """Return what an answer has, whatever it says."""
+    return set(tree) if isinstance(tree, dict) else type(tree)
+
+
+@dataclass(slots=True)
+class ByClient:
+    """Asks by the thin client, in an environment of its own: at once, and awaited.
+
+    Parameters
+    ----------
+    methods
+        That were asked.
+    """
+
+    alone: Alone
+    methods: set[str] = field(default_factory=set)
+
+    def ask(self, method: str, token: str, /, **arguments: Any) -> Any:
+        """Return what both clients answer."""
+        one, other = self.alone.ask(method, token, **arguments)
+        told = shape if method in CHANGING else unnamed
+        assert told(one) == told(other), method
+        self.methods.add(method)
+        return one
+
+    def __call__(
+        self,
+        operation: Operation,
+        *,
+        path: Mapping[str, str],
+        query: Mapping[str, Any],
+        body: Any,
+        token: str,
+    ) -> Any:
+        """Return the answer to an operation."""
+        given = {**path, **query} if body is None else {**path, **query, "body": body}
+        named = {f"{n}_" if keyword.iskeyword(n) else n: value for n, value in given.items()}
+        return self.ask(operation.name, token, **named)
 
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
-    """Return a recorder that has asked every example."""
-    with recorder(tmp_path_factory.mktemp("examples")) as made:
+    """Return a recorder that has asked every example, by the thin client."""
+
+    @contextmanager
+    def reach(app: Api) -> Iterator[Send]:
+        place = tmp_path_factory.mktemp("alone")
+        with local.listening(app) as url, client_alone.running(place, url) as alone:
+            yield ByClient(alone)
+
+    with recorder(tmp_path_factory.mktemp("examples"), reach) as made:
         play(made.ask, at=made.now)
         yield made
+
+
+def by_client(played: Recorder) -> ByClient:
+    """Return what the examples were asked by."""
+    assert isinstance(played.send, ByClient)
+    return played.send
+
+
+def test_the_client_stands_alone(played: Recorder) -> None:
+    """Nothing of the service is in reach of its process: only its wheel and what that names."""
+    alone = by_client(played).alone
+    assert Path(alone.home).parent.parent.name == "site-packages"
+    assert {"forewarn_client", "httpx", "msgspec"} <= set(alone.loaded)
+    assert {"models", "features", "serving", "training"}.isdisjoint(alone.loaded)
+
+
+def test_every_method_of_the_client_is_asked(played: Recorder) -> None:
+    """Examples, many at once, and what answers files; at once and awaited alike."""
+    asked, token = by_client(played), played.tokens["one"]
+    version = examples()["models"].answer["in_use"]
+    methods = {name: one for name, one in vars(Operations).items() if not name.startswith("_")}
+    for name, method in methods.items():
+        single = name.removesuffix("_many")
+        if single != name:
+            body = {**examples()[single].request, "accounts": [VAULT, LOAN]}
+            del body["account"]
+            told = asked.ask(name, token, body=body)
+            listed = [part for part in told.values() if isinstance(part, list)]
+            named = [one["account"] for one in listed[-1]]
+            assert named == [VAULT, LOAN], name
+        elif method.__annotations__["return"] == "bytes":
+            given = {"version": version} if name.startswith("model_") else {}
+            assert asked.ask(name, token, **given), name
+    assert asked.methods == set(methods)
 
 
 def test_every_operation_that_answers_has_an_example(played: Recorder) -> None:
