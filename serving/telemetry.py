@@ -154,10 +154,10 @@ def observe_positions(since: Mapping[str, datetime], *, at: datetime) -> None:
 
 def visited(visit: Visit) -> None:
     """Count a request and write its line into the log."""
-    metrics = instruments()
     method = visit.method if visit.method in METHODS else "other"
-    metrics.requests.labels(route=visit.route, method=method, status=visit.status).inc()
-    metrics.latency.labels(route=visit.route).observe(visit.seconds)
+    requests, latency = _counted(visit.route, method, visit.status)
+    requests.inc()
+    latency.observe(visit.seconds)
     if ACCESS.isEnabledFor(logging.INFO):
         fields = {
             "request_id": visit.request_id,
@@ -168,6 +168,14 @@ def visited(visit: Visit) -> None:
             "caller": visit.caller,
         }
         ACCESS.info("request", extra={"fields": fields})
+
+
+@cache
+def _counted(route: str, method: str, status: int) -> tuple[Counter, Histogram]:
+    """Return what counts the requests of a kind, and what takes their time; kinds are few."""
+    metrics = instruments()
+    requests = metrics.requests.labels(route=route, method=method, status=status)
+    return requests, metrics.latency.labels(route=route)
 
 
 def exposition() -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from serving.http.keys import LOOPBACK, Principal, Scope, recognise
 from serving.http.rate_limit import Limiter, Rate
@@ -221,6 +222,7 @@ def is_local(client: str | None, host: str, *, headers: Iterable[str] = ()) -> b
     return _is_loopback(client or "") and (name == "localhost" or _is_loopback(name))
 
 
+@lru_cache(maxsize=1024)
 def _is_loopback(address: str) -> bool:
     """Return whether an address is a loopback one."""
     try:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from anyio import CancelScope, CapacityLimiter, to_thread
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -27,10 +27,10 @@ from serving.http.breakers import BreakerLook
 from serving.http.keys import LOOPBACK, Principal
 from serving.http.language import spoken, varying
 from serving.http.refusals import refusal
-from serving.http.responses import respond
+from serving.http.responses import document
 from serving.http.routing import NUL, Answer, Call, Operation, RouteMatch, Routes
 from serving.schemas import problems, requests
-from serving.schemas.problems import Refused
+from serving.schemas.problems import MEDIA_TYPE, Refused, encode
 from serving.telemetry import Visit, instruments, visited
 
 LOGGER = logging.getLogger("forewarn")
@@ -57,6 +57,21 @@ SECURE: Mapping[str, str] = {
     ),
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One request as it comes.
+
+    Parameters
+    ----------
+    headers
+        Names in lower case.
+    """
+
+    scope: Scope
+    receive: Receive
+    headers: Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -99,25 +114,21 @@ class Api:
         """Answer one connection."""
         if scope["type"] != "http":
             return
-        request = Request(scope, receive)
-        visit = Visit(request_id=_request_id(scope), method=request.method)
+        request = _Request(scope, receive, _headers(scope))
+        visit = Visit(request_id=_request_id(scope, request.headers), method=scope["method"])
         began = time.perf_counter()
         try:
             answer = await self._answer(request, visit)
-            response = _sent(answer)
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 - the one outermost guard
-            response = _problem(refusal(error, visit.request_id), visit)
-        visit.status, visit.seconds = response.status_code, time.perf_counter() - began
-        for name, value in {HEADER: visit.request_id, **SECURE, **self._cors(request)}.items():
-            response.headers.setdefault(name, value)
-        if "Access-Control-Allow-Origin" in response.headers:
-            response.headers.update(varying(response.headers, "Origin"))
+            answer = _problem(refusal(error, visit.request_id), visit)
+        visit.status, visit.seconds = answer.status, time.perf_counter() - began
         visited(visit)
-        await response(scope, receive, send)
+        marks = {HEADER: visit.request_id, **SECURE, **self._cors(request)}
+        await _sent(answer, marks)(scope, receive, send)
 
-    async def _answer(self, request: Request, visit: Visit) -> Answer:
+    async def _answer(self, request: _Request, visit: Visit) -> Answer:
         """Return the answer of a request.
 
         Raises
@@ -127,9 +138,9 @@ class Api:
         """
         match = _match(self.routes, request.scope)
         visit.route = match.template
-        if request.method == "OPTIONS" and "origin" in request.headers:
+        if visit.method == "OPTIONS" and "origin" in request.headers:
             return self._preflight(request, match)
-        operation = _operation(match, request.method)
+        operation = _operation(match, visit.method)
         desk, gate = self.desk, self.gate
         if desk is None or gate is None:
             if operation.scope is None and operation.path == "/livez":
@@ -148,7 +159,7 @@ class Api:
         call = Call(
             path=match.parameters,
             query=query,
-            headers={name.lower(): value for name, value in request.headers.items()},
+            headers=request.headers,
             request_id=visit.request_id,
             principal=principal,
         )
@@ -170,16 +181,13 @@ class Api:
             return await self._in_time(work, seconds, release=place.pop_all().close)
 
     async def _admitted(
-        self, request: Request, operation: Operation, gate: Admission, desk: ScoringService
+        self, request: _Request, operation: Operation, gate: Admission, desk: ScoringService
     ) -> Principal:
         """Return who asks, once the gate has let the request pass."""
         if operation.scope is None:
             return LOOPBACK
-        local = is_local(
-            request.client.host if request.client else None,
-            request.headers.get("host", ""),
-            headers=request.headers.keys(),
-        )
+        client, host = request.scope.get("client"), request.headers.get("host", "")
+        local = is_local(client[0] if client else None, host, headers=request.headers)
         admit = partial(
             gate.admit,
             request.headers.get("authorization"),
@@ -191,9 +199,11 @@ class Api:
         is_due = gate.keyring.is_due(now=time.monotonic())
         principal = await to_thread.run_sync(admit, limiter=self._probing) if is_due else admit()
         origin = request.headers.get("origin")
+        if origin is None or principal is not LOOPBACK:
+            return principal
         # A page of our own names the very host that it asks, which `is_local` has checked.
-        same_origin = f"{request.url.scheme}://{request.headers.get('host', '')}"
-        if principal is LOOPBACK and origin not in {None, same_origin, *gate.settings.origins}:
+        same_origin = f"{request.scope.get('scheme', 'http')}://{host}"
+        if origin not in {same_origin, *gate.settings.origins}:
             detail = f"pages of {str(origin)[:200]} may not ask a service without keys"
             raise Refused(problems.FORBIDDEN, detail)
         return principal
@@ -228,7 +238,7 @@ class Api:
         if not work.cancelled():
             work.exception()  # an unread one would be reported as a defect of the loop
 
-    def _preflight(self, request: Request, match: RouteMatch) -> Answer:
+    def _preflight(self, request: _Request, match: RouteMatch) -> Answer:
         """Answer a browser that asks whether it may ask."""
         if not self._cors(request):
             raise Refused(problems.FORBIDDEN, "pages of this origin may not ask")
@@ -241,7 +251,7 @@ class Api:
         }
         return Answer(body=b"", status=204, headers=headers)
 
-    def _cors(self, request: Request) -> dict[str, str]:
+    def _cors(self, request: _Request) -> dict[str, str]:
         """Return the headers that let a listed origin's page read the answer."""
         origin = request.headers.get("origin")
         allowed = self.gate.settings.origins if self.gate is not None else ()
@@ -301,7 +311,7 @@ def _operation(match: RouteMatch, method: str) -> Operation:
     return operation
 
 
-def _body_length(operation: Operation, request: Request) -> int | None:
+def _body_length(operation: Operation, request: _Request) -> int | None:
     """Return the length of the body; None where only its end tells.
 
     Raises
@@ -322,7 +332,7 @@ def _body_length(operation: Operation, request: Request) -> int | None:
     return length
 
 
-def _refuse_media(operation: Operation, request: Request) -> None:
+def _refuse_media(operation: Operation, request: _Request) -> None:
     """Refuse a compressed body, and one of a form that the operation does not read."""
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
@@ -338,6 +348,8 @@ def _refuse_media(operation: Operation, request: Request) -> None:
 def _query(scope: Scope) -> dict[str, str]:
     """Return the parameters behind the path; one that stands twice is refused."""
     raw = scope.get("query_string", b"")
+    if not raw:
+        return {}
     if len(raw) > LONGEST_QUERY:
         detail = f"a query of {len(raw)} characters, at most {LONGEST_QUERY}"
         raise Refused(problems.BAD_REQUEST, detail)
@@ -348,7 +360,7 @@ def _query(scope: Scope) -> dict[str, str]:
     return named
 
 
-async def _read(request: Request, *, seconds: float) -> bytes:
+async def _read(request: _Request, *, seconds: float) -> bytes:
     """Return the body; raises as `_whole` does, and 408 when it takes too long to come."""
     try:
         async with asyncio.timeout(seconds):
@@ -358,7 +370,7 @@ async def _read(request: Request, *, seconds: float) -> bytes:
         raise Refused(problems.TOO_SLOW, detail) from None
 
 
-async def _whole(request: Request) -> bytes:
+async def _whole(request: _Request) -> bytes:
     """Return the body.
 
     A longer body is read to its end, up to four times the limit, before it is refused: a
@@ -368,10 +380,16 @@ async def _whole(request: Request) -> bytes:
     ------
     Refused
         413 when it is longer than the limit.
+    ClientDisconnect
+        When the caller is gone before its end.
     """
     parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
+    size, is_more = 0, True
+    while is_more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part, is_more = message.get("body", b""), message.get("more_body", False)
         size += len(part)
         if size <= requests.MOST_BYTES:
             parts.append(part)
@@ -382,32 +400,47 @@ async def _whole(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _problem(refused: Refused, visit: Visit) -> Response:
+def _problem(refused: Refused, visit: Visit) -> Answer:
     """Return and count a refusal."""
-    instruments().refusals.labels(kind=refused.kind.name).inc()
-    return respond(
-        refused.kind,
-        request_id=visit.request_id,
-        detail=refused.detail,
-        faults=refused.faults,
-        headers=refused.headers,
+    kind = refused.kind
+    instruments().refusals.labels(kind=kind.name).inc()
+    written = document(
+        kind, request_id=visit.request_id, detail=refused.detail, faults=refused.faults
+    )
+    return Answer(
+        body=encode(written), status=kind.status, media_type=MEDIA_TYPE, headers=refused.headers
     )
 
 
-def _sent(answer: Answer) -> Response:
-    """Return an answer as a response."""
+def _sent(answer: Answer, marks: Mapping[str, str]) -> Response:
+    """Return an answer as a response.
+
+    Parameters
+    ----------
+    marks
+        Headers of every response; what the answer says of the same name wins.
+    """
+    stated = {name.lower() for name in answer.headers}
+    headers = {name: value for name, value in marks.items() if name.lower() not in stated}
+    headers |= answer.headers
+    if "Access-Control-Allow-Origin" in headers:
+        headers = varying(headers, "Origin")
     return Response(
-        answer.body,
-        status_code=answer.status,
-        media_type=answer.media_type,
-        headers=dict(answer.headers),
+        answer.body, status_code=answer.status, media_type=answer.media_type, headers=headers
     )
 
 
-def _request_id(scope: Scope) -> str:
+def _headers(scope: Scope) -> dict[str, str]:
+    """Return the headers of a request, names in lower case; of one that stands twice, the first."""
+    return {
+        name.decode("latin-1").lower(): value.decode("latin-1")
+        for name, value in reversed(scope["headers"])
+    }
+
+
+def _request_id(scope: Scope, headers: Mapping[str, str]) -> str:
     """Return the id of a request, given to it once."""
     if "forewarn.request_id" not in scope:
-        stated = dict(scope.get("headers", [])).get(HEADER.lower().encode(), b"")
-        named = stated.decode("latin-1")
+        named = headers.get(HEADER.lower(), "")
         scope["forewarn.request_id"] = named if _ID.fullmatch(named) else uuid.uuid4().hex
     return str(scope["forewarn.request_id"])

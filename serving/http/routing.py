@@ -143,7 +143,7 @@ class Operation:
         faults += [Fault(f"/path/{name}", NUL) for name, text in named.items() if "\0" in text]
         return faults
 
-    @property
+    @cached_property
     def media_types(self) -> tuple[str, ...]:
         """Media types of the body."""
         return ((JSON,) if self.request_type is not None else ()) + self.takes

@@ -248,7 +248,13 @@ def _five(value: float | str) -> str:
 
 def languages() -> tuple[str, ...]:
     """Return the languages there are tables for."""
-    return tuple(sorted({file.stem for folder in _folders() for file in folder.glob("*.toml")}))
+    return _languages(_folders())
+
+
+@cache
+def _languages(folders: tuple[Path, ...]) -> tuple[str, ...]:
+    """Return the languages there are tables for in some folders, looked for once."""
+    return tuple(sorted({file.stem for folder in folders for file in folder.glob("*.toml")}))
 
 
 def words(language: str) -> Words:
