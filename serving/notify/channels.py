@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
+from email.policy import EmailPolicy
 from email.utils import parseaddr
 from functools import cache
 from typing import Any, Literal, Protocol
@@ -233,6 +234,23 @@ def mail_server(url: str) -> Any:
     return apprise.Apprise.instantiate(f"{url}{'&' if '?' in url else '?'}to=nobody@example.org")
 
 
+class PlainPolicy(EmailPolicy):
+    """Leaves a header of one ASCII word as it is: an address that is folded or encoded is lost.
+
+    Python would encode words longer than its line, as the addresses of links are, and mail
+    programs read `List-Unsubscribe` and `Message-ID` as they stand (RFC 2369, RFC 5322).
+    """
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        """Return a header's lines."""
+        if value.isascii() and not any(character.isspace() for character in value):
+            return f"{name}: {value}{self.linesep}".encode()
+        return super().fold_binary(name, value)
+
+
+PLAIN = PlainPolicy()
+
+
 def mail(message: Message, to: Destination, *, sender: tuple[str, str]) -> EmailMessage:
     """Return a mail with the message as text and as HTML.
 
@@ -247,7 +265,7 @@ def mail(message: Message, to: Destination, *, sender: tuple[str, str]) -> Email
     a POST to the https address in `List-Unsubscribe`.
     """
     name, address = sender
-    made = EmailMessage()
+    made = EmailMessage(policy=PLAIN)
     made["Subject"] = message.subject
     made["From"] = Address(name or "Forewarn", addr_spec=address)
     made["To"] = Address(addr_spec=to.target)

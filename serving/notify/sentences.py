@@ -6,6 +6,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
+from models.alerting.signals import Level
 from serving.words.actions import action_text
 from serving.words.answers import notice_text
 from serving.words.reasons import reason_text
@@ -49,6 +50,14 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def gravest(causes: Sequence[Facts]) -> list[Facts]:
+    """Return the first cause of each signal and horizon: lower levels' limits are met with it."""
+    first: dict[tuple[str, str], Facts] = {}
+    for cause in causes:
+        first.setdefault((cause["signal"], cause["horizon"]), cause)
+    return list(first.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Speaker:
     """Says things in one language, by one clock.
@@ -76,7 +85,8 @@ class Speaker:
         return Section(
             title=self._title(item),
             causes=tuple(
-                words.say("message.because", cause=self.cause(cause)) for cause in item["causes"]
+                words.say("message.because", cause=self.cause(cause))
+                for cause in gravest(item["causes"])
             ),
             facts=() if said is None else tuple(self._facts(said)),
             points=() if said is None else tuple(self._points(said)),
@@ -86,8 +96,9 @@ class Speaker:
     def _title(self, item: Facts) -> str:
         """Return which account changed, how and when."""
         words = self.words
+        is_new = item["was"] == Level.NONE.name.lower()
         changed = words.say(
-            "message.changed",
+            "message.begun" if is_new else "message.changed",
             account=self.named(item["account"]),
             was=words.word("level", item["was"]),
             level=words.word("level", item["level"]),
@@ -269,7 +280,9 @@ class Speaker:
             count = len(facts["items"]) + facts["more"]
             key = "digest" if shape == "digest" else "aggregate"
             return words.say(f"subject.{key}", level=level, count=count)
-        key = first["kind"] if first["kind"] in {"lowered", "repeated"} else "raised"
+        is_new = first["was"] == Level.NONE.name.lower()
+        raised = "begun" if is_new else "raised"
+        key = first["kind"] if first["kind"] in {"lowered", "repeated"} else raised
         was = words.word("level", first["was"])
         account = self.named(first["account"])
         return words.say(f"subject.{key}", level=level, account=account, was=was)

@@ -49,7 +49,7 @@ def test_a_fifth_level_is_raised_told_asked_for_and_shown() -> None:
         "level": "ELEVATED",
         "sent": [False, True, False, False, False],
         "highest": "LIQUIDATED",
-        "message": "[elevated] a: up from none",
+        "message": "[elevated] a",
         "counts": {"watch": 0, "elevated": 0, "warning": 0, "critical": 0, "liquidated": 0},
         "accounts": 200,
         "page": True,

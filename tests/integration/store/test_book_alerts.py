@@ -130,7 +130,7 @@ def test_lar_is_raised_to_the_desk_alone_and_cleared_after_its_dwell(store: Stor
     forecast(store, NOON, lar=999_999.0)
     assert desk.pass_after(1) == []
     forecast(store, NOON + MINUTE, lar=1_250_000.0)
-    assert desk.pass_after(1) == [("desk", "[warning] the whole book: up from none")]
+    assert desk.pass_after(1) == [("desk", "[warning] the whole book")]
     assert (
         "LaR of the book within 24 hours is 1,250,000 USD (99%, expected)" in desk.sent[0][1].text
     )
@@ -150,7 +150,7 @@ def test_bad_debt_and_the_reproduction_number_raise_it_too(store: Store) -> None
     forecast(store, NOON, number=0.99)
     assert desk.pass_after(1) == []
     forecast(store, NOON + MINUTE, number=1.0)
-    assert desk.pass_after(1) == [("desk", "[warning] the whole book: up from none")]
+    assert desk.pass_after(1) == [("desk", "[warning] the whole book")]
     assert "the reproduction number of the book is 1 up to a fall by 0.1" in desk.sent[0][1].text
     forecast(store, NOON + MINUTE * 2, bad=50_000.0)
     desk.pass_after(20)

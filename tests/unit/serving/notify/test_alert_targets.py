@@ -1,5 +1,9 @@
 """What may be the target of a channel, and what of a message stands in headers."""
 
+from dataclasses import replace
+from email import message_from_bytes
+from email.header import decode_header, make_header
+
 import pytest
 
 from serving.notify.channels import KINDS, Destination, hosted_fault, mail, message_id, shown
@@ -84,6 +88,18 @@ def test_a_mail_holds_text_html_and_how_to_end_it() -> None:
     assert made["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert made["Message-ID"] == "<msg_35cc79de57379561c1c05e1ad0187f7e@example.org>"
     assert made.as_bytes().isascii()
+
+
+def test_a_long_address_to_end_it_is_sent_as_it_stands() -> None:
+    """Mail programs do not decode this header: a longer one is neither cut nor encoded."""
+    link = f"https://alerts.example.org/v1/alerts/links/{'a1B2' * 60}.{'c3D4' * 10}"
+    to = Destination(key="a/1/1", target=f"{'o' * 60}@{'e' * 50}.example.org")
+    made = mail(replace(MESSAGE, unsubscribe=link), to, sender=("", f"f@{'d' * 60}.example.org"))
+    sent = message_from_bytes(made.as_bytes())
+    assert sent["List-Unsubscribe"] == f"<{link}>"
+    assert sent["To"] == to.target
+    assert sent["Message-ID"].startswith("<msg_")
+    assert str(make_header(decode_header(sent["Subject"]))) == MESSAGE.subject
 
 
 def test_a_mail_address_is_not_shown_whole() -> None:

@@ -13,18 +13,27 @@ AT = datetime(2030, 1, 1, tzinfo=UTC)
 KEY = b"k" * 32
 
 
-def body(account: str = "vault-1", *, more: int = 0) -> dict[str, object]:
+NEXT = Cause(Level.CRITICAL, "next_verdict", "", "liquidatable", "liquidatable")
+
+
+def body(
+    account: str = "vault-1",
+    *,
+    more: int = 0,
+    was: Level = Level.WATCH,
+    causes: tuple[Cause, ...] = (NEXT,),
+) -> dict[str, object]:
     """Return the facts of one account's rise to critical."""
     transition = Transition(
         account=account,
         episode=2,
         number=3,
         kind=TransitionKind.RAISED,
-        was=Level.WATCH,
+        was=was,
         level=Level.CRITICAL,
         at=AT,
         route=Route.NOW,
-        causes=(Cause(Level.CRITICAL, "next_verdict", "", "liquidatable", "liquidatable"),),
+        causes=causes,
     )
     shape = Shape.AGGREGATE if more else Shape.SINGLE
     post = AlertMessage(
@@ -48,6 +57,28 @@ def test_a_message_says_was_and_now_and_why() -> None:
     assert "No warning can promise time" in message.html
     assert message.payload["type"] == "alert.single"
     assert message.payload["data"]["items"][0]["level"] == "critical"
+
+
+def test_a_first_level_comes_from_nowhere() -> None:
+    """An account that had none is told where it is, not that it was on none."""
+    message = compose(body(was=Level.NONE), "en", {})
+    assert message.subject == "[critical] vault-1"
+    assert message.text.startswith("vault-1: now critical, at 1 January 2030")
+    assert compose(body(was=Level.NONE), "de", {}).text.startswith("vault-1: jetzt kritisch, am")
+
+
+def test_a_signal_is_told_once_by_its_gravest_limit() -> None:
+    """What is past the limit of critical is past those of warning and watch; horizons differ."""
+    causes = (
+        Cause(Level.CRITICAL, "unattended", "4h", "0.5", "0.25"),
+        Cause(Level.WARNING, "unattended", "24h", "0.9", "0.3"),
+        Cause(Level.WATCH, "unattended", "24h", "0.9", "0.02"),
+    )
+    text = compose(body(causes=causes), "en", {}).text
+    told = [line for line in text.splitlines() if line.strip().startswith("because")]
+    assert len(told) == 2
+    assert "25 %" in told[0]
+    assert "30 %" in told[1]
 
 
 def test_a_language_without_a_table_falls_back_to_english() -> None:
