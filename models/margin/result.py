@@ -165,11 +165,15 @@ class TokenAmount:
         Of the leg.
     amount
         With interest, exact.
+    digits
+        Between a whole token and the smallest unit in which the asset moves; 0 where it moves in
+        whole tokens.
     """
 
     kind: LegKind
     asset: str
     amount: Fraction
+    digits: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ def in_tokens(
         units = smallest(leg)
         if isinstance(units, Refusal):
             return units
-        amount = Fraction(units) / 10 ** digits[leg.asset]
-        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount))
+        places = digits[leg.asset]
+        amount = Fraction(units) / 10**places
+        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount, digits=places))
     return tuple(amounts)

@@ -92,6 +92,7 @@ def _tokens(case: AccountInput) -> tuple[TokenAnswer, ...] | None:
             asset=each.asset,
             amount=exact_text(each.amount, 0),
             text=token_text(english(), {"asset": each.asset, "amount": each.amount}),
+            decimals=each.digits,
         )
         for each in amounts
     )

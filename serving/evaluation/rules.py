@@ -278,7 +278,7 @@ def token_amounts(case: AccountInput) -> tuple[TokenAmount, ...] | None:
     book, account = case.rulebook, case.account
     if book.is_exact:
         return tuple(
-            TokenAmount(kind=leg.kind, asset=leg.asset, amount=Fraction(leg.quantity))
+            TokenAmount(kind=leg.kind, asset=leg.asset, amount=Fraction(leg.quantity), digits=0)
             for leg in account.legs
         )
     if book.tokens is None:

@@ -158,12 +158,16 @@ class TokenAnswer:
         Whole tokens, exact.
     text
         As people say it: `2,152.14 USDC`.
+    decimals
+        Between a whole token and the smallest unit in which events tell what moved; 0 where they
+        tell whole tokens.
     """
 
     kind: str
     asset: str
     amount: str
     text: str
+    decimals: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

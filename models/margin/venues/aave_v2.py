@@ -374,8 +374,9 @@ def tokens(account: Account, market: Market, terms: Terms) -> tuple[TokenAmount,
             return Refusal("reserve_unknown", f"{leg.asset} has no terms")
         if isinstance(balance, Refusal):
             return balance
-        amount = Fraction(balance, 10 ** terms.reserves[leg.asset].decimals)
-        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount))
+        digits = terms.reserves[leg.asset].decimals
+        amount = Fraction(balance, 10**digits)
+        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount, digits=digits))
     return tuple(amounts)
 
 

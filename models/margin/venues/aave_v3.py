@@ -350,8 +350,9 @@ def tokens(
         if isinstance(index, Refusal):
             return index
         balance = policy.debt_balance if is_debt else policy.collateral_balance
-        amount = Fraction(balance(int(leg.quantity), index, RAY), 10**reserve.decimals)
-        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount))
+        digits = reserve.decimals
+        amount = Fraction(balance(int(leg.quantity), index, RAY), 10**digits)
+        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount, digits=digits))
     return tuple(amounts)
 
 

@@ -597,10 +597,11 @@ def tokens(account: Account, market: Market, terms: Terms) -> tuple[TokenAmount,
                 supply_index=state["base_supply_index"],
                 borrow_index=state["base_borrow_index"],
             )
-            amount = Fraction(abs(balance), terms.base_scale)
+            units, places = abs(balance), terms.base_decimals
         else:
-            amount = Fraction(quantity, 10 ** digits[leg.asset])
-        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount))
+            units, places = quantity, digits[leg.asset]
+        amount = Fraction(units, 10**places)
+        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount, digits=places))
     return tuple(amounts)
 
 

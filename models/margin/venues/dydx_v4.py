@@ -492,13 +492,13 @@ def tokens(account: Account, market: Market, terms: Terms) -> tuple[TokenAmount,
             perpetual = terms.perpetuals.get(leg.asset)
             if perpetual is None:
                 return Refusal("terms_missing", leg.asset)
-            unit = Fraction(10) ** perpetual.atomic_resolution
+            digits = -perpetual.atomic_resolution
         elif leg.asset == terms.quote:
-            unit = Fraction(1, 10**QUOTE_DECIMALS)
+            digits = QUOTE_DECIMALS
         else:
             return Refusal("collateral_not_established", leg.asset)
-        amount = int(leg.quantity) * unit
-        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount))
+        amount = int(leg.quantity) / Fraction(10) ** digits
+        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount, digits=digits))
     return tuple(amounts)
 
 

@@ -284,7 +284,7 @@ def liquidate(
 def tokens(account: Account, market: Market, terms: Terms) -> tuple[TokenAmount, ...]:  # noqa: ARG001 - nothing accrues
     """Return what a trove holds and owes, in whole coins."""
     return tuple(
-        TokenAmount(kind=leg.kind, asset=leg.asset, amount=Fraction(leg.quantity, WAD))
+        TokenAmount(kind=leg.kind, asset=leg.asset, amount=Fraction(leg.quantity, WAD), digits=18)
         for leg in account.legs
     )
 

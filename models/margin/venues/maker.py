@@ -417,7 +417,7 @@ def tokens(account: Account, market: Market, terms: Terms) -> tuple[TokenAmount,
             if rate is None:
                 return Refusal("rate_missing", f"{account.market}.rate")
             amount *= Fraction(rate, RAY)
-        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount))
+        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount, digits=18))
     return tuple(amounts)
 
 

@@ -447,10 +447,11 @@ def tokens(account: Account, market: Market, terms: Terms) -> tuple[TokenAmount,
     amounts = []
     for leg in account.legs:
         if leg.kind is LegKind.DEBT:
-            amount = Fraction(assets_up(int(leg.quantity), totals), 10**terms.loan_decimals)
+            units, digits = assets_up(int(leg.quantity), totals), terms.loan_decimals
         else:
-            amount = Fraction(leg.quantity, 10**terms.collateral_decimals)
-        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount))
+            units, digits = int(leg.quantity), terms.collateral_decimals
+        amount = Fraction(units, 10**digits)
+        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount, digits=digits))
     return tuple(amounts)
 
 

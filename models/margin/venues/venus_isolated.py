@@ -681,7 +681,7 @@ def tokens(account: Account, market: Market, terms: Terms) -> tuple[TokenAmount,
             if rate is None:
                 return Refusal("exchange_rate_missing", leg.asset)
             amount *= Fraction(rate, WAD)
-        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount))
+        amounts.append(TokenAmount(kind=leg.kind, asset=leg.asset, amount=amount, digits=digits))
     return tuple(amounts)
 
 

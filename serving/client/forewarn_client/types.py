@@ -3015,6 +3015,7 @@ class TokenAnswer(TypedDict):
     asset: str
     amount: str
     text: str
+    decimals: int
 
 
 class TransferBody(TypedDict):

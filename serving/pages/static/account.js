@@ -440,10 +440,14 @@ function page() {
       return this.isThinned ? say("past_thinned", { step: THIN }) : say("past_whole");
     },
     get past() {
-      return this.keptPast.map((one) => ({
-        key: one.at, at: when(one.at), verdict: word("verdict", one.verdict), tone: tone(one.verdict),
-        ratio: this.ratioOf(one.ratio), day: percent(one.expected_24h), unattended: percent(one.unattended_24h),
-      }));
+      return this.keptPast.map((one) => {
+        const wasClosed = isClosed(this.level, one.verdict, one.requirement);
+        return {
+          key: one.at, at: when(one.at),
+          verdict: wasClosed ? say("closed") : word("verdict", one.verdict), tone: wasClosed ? "" : tone(one.verdict),
+          ratio: this.ratioOf(one.ratio), day: percent(one.expected_24h), unattended: percent(one.unattended_24h),
+        };
+      });
     },
     /** What was alerted and what the owner did, newest first. */
     get happened() {
@@ -457,15 +461,11 @@ function page() {
       const all = [...alerts, ...acts].sort((a, b) => (a.at < b.at ? 1 : -1));
       return all.slice(0, MOST_HAPPENED).map((one) => ({ ...one, shownAt: when(one.at) }));
     },
-    /** Return what an event moved: in tokens, where the account holds a leg that tells their size. */
+    /** Return what an event moved: in tokens, where the one asset of its kind tells how it is divided. */
     moved(event, kind) {
-      const asset = event[`${kind}_asset`];
-      const leg = (this.held?.legs ?? []).find((one) => one.kind === kind && (!asset || one.asset === asset));
-      const token = (this.margin?.tokens ?? []).find((one) => one.kind === kind && one.asset === leg?.asset);
-      const [units, tokens] = [number(leg?.quantity), number(token?.amount)];
-      if (!units || !tokens) return say("of_smallest_units", { amount: amount(event[kind]) });
-      const scale = 10 ** Math.round(Math.log10(units / tokens));
-      return `${amount(String(number(event[kind]) / scale))} ${leg.asset}`;
+      const [only, ...others] = (this.margin?.tokens ?? []).filter((one) => one.kind === kind);
+      if (!only || others.length > 0) return say("of_smallest_units", { amount: amount(event[kind]) });
+      return `${amount(String(number(event[kind]) / 10 ** only.decimals))} ${only.asset}`;
     },
     get isUneventful() {
       return this.happened.length === 0;

@@ -764,7 +764,7 @@ def _see_a_reader_s_desk(page: Page, origin: str) -> None:
 def test_a_liquidated_account_that_owes_nothing_is_closed(
     chromium: Browser, trained: local.Trained, tmp_path: Path
 ) -> None:
-    """Neither green nor safe: what happened to it is said, calmly."""
+    """Neither green nor safe, now and in its past; what was taken is told in tokens."""
     drawn = simulate_onward(seed=3, days=2, accounts=5, hours=1, falls={})[0]
     with local.api(tmp_path, trained[0], simulated=drawn) as app:
         assert app.desk is not None
@@ -776,17 +776,25 @@ def test_a_liquidated_account_that_owes_nothing_is_closed(
             owed = next(int(leg["quantity"]) for leg in told["legs"] if leg["kind"] == "debt")
             taken = {"kind": "liquidate", "at": now, "collateral": 0, "debt": owed}
             accounts.push_events(transaction, [{"account": name, "key": "taken", **taken}], now=now)
-            kept = [leg for leg in told["legs"] if leg["kind"] == "collateral"]
+            left = [
+                {**leg, "quantity": "0"} if leg["kind"] == "debt" else leg for leg in told["legs"]
+            ]
             accounts.upsert(
-                transaction, [{**told, "legs": kept, "opened_at": None}], at=now, now=now
+                transaction, [{**told, "legs": left, "opened_at": None}], at=now, now=now
             )
             state = AlertState(level=Level.LIQUIDATED, entered_at=now, episode=1)
             alerts.write_states(transaction, {name: state})
         with local.listening(app) as origin, browser.watching(chromium, origin) as found:
+            said = httpx.post(f"{origin}/v1/assessments", json={"accounts": [name]}, timeout=60.0)
+            assert said.status_code == 200, said.text
             found.page.goto(f"{origin}/desk/accounts/{quote(name, safe='')}")
             expect(found.page.locator("#level")).to_have_text("liquidated")
             expect(found.page.locator("#verdict")).to_have_text("closed")
             expect(found.page.locator("#verdict")).to_have_class("tag big")
+            expect(found.page.locator("#past .tag").first).to_have_text("closed")
+            expect(found.page.locator("#happened")).to_contain_text(
+                f"liquidate {owed / 10**18:,.6g} DAI"
+            )
 
 
 def test_real_vaults_are_shown_as_they_stood(

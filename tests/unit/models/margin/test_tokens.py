@@ -52,8 +52,8 @@ def test_scaled_balances_are_told_with_interest() -> None:
     book, market = load("aave-v3", "3.6"), Market(at=AT, prices={}, state=state)
     assert book.tokens is not None
     assert book.tokens(account("aave-v3", "3.6", *legs), market, terms) == (
-        TokenAmount(kind=LegKind.COLLATERAL, asset="WETH", amount=Fraction(3)),
-        TokenAmount(kind=LegKind.DEBT, asset="USDC", amount=Fraction(1_100)),
+        TokenAmount(kind=LegKind.COLLATERAL, asset="WETH", amount=Fraction(3), digits=18),
+        TokenAmount(kind=LegKind.DEBT, asset="USDC", amount=Fraction(1_100), digits=6),
     )
     other = account("aave-v3", "3.6", held(LegKind.DEBT, "DAI", 1))
     assert isinstance(book.tokens(other, market, terms), Refusal)
@@ -83,8 +83,8 @@ def test_shares_are_told_as_what_they_owe() -> None:
     assert book.tokens is not None
     whose = account("morpho-blue", "1", *legs)
     assert book.tokens(whose, market, terms) == (
-        TokenAmount(kind=LegKind.COLLATERAL, asset="WETH", amount=Fraction(5)),
-        TokenAmount(kind=LegKind.DEBT, asset="USDC", amount=Fraction(1_000)),
+        TokenAmount(kind=LegKind.COLLATERAL, asset="WETH", amount=Fraction(5), digits=18),
+        TokenAmount(kind=LegKind.DEBT, asset="USDC", amount=Fraction(1_000), digits=6),
     )
     plain = morpho_blue.Terms(loan_asset="USDC", collateral_asset="WETH", lltv=86 * 10**16)
     assert book.tokens(whose, market, plain) == Refusal(
@@ -102,8 +102,8 @@ def test_a_trove_is_told_in_whole_coins() -> None:
     assert book.tokens is not None
     told = book.tokens(account("liquity-v1", "1", *legs), Market(at=AT, prices={}, state={}), terms)
     assert told == (
-        TokenAmount(kind=LegKind.COLLATERAL, asset="ETH", amount=Fraction(1, 2)),
-        TokenAmount(kind=LegKind.DEBT, asset="LUSD", amount=Fraction(2_000)),
+        TokenAmount(kind=LegKind.COLLATERAL, asset="ETH", amount=Fraction(1, 2), digits=18),
+        TokenAmount(kind=LegKind.DEBT, asset="LUSD", amount=Fraction(2_000), digits=18),
     )
 
 
@@ -116,8 +116,8 @@ def test_normalised_debt_is_told_as_what_it_owes() -> None:
     whose = account("maker", "dss", *legs)
     assert book.tokens is not None
     assert book.tokens(whose, market, terms) == (
-        TokenAmount(kind=LegKind.COLLATERAL, asset="ETH", amount=Fraction(1, 2)),
-        TokenAmount(kind=LegKind.DEBT, asset="DAI", amount=Fraction(2_100)),
+        TokenAmount(kind=LegKind.COLLATERAL, asset="ETH", amount=Fraction(1, 2), digits=18),
+        TokenAmount(kind=LegKind.DEBT, asset="DAI", amount=Fraction(2_100), digits=18),
     )
     refused = book.tokens(whose, Market(at=AT, prices={}, state={}), terms)
     assert refused == Refusal("rate_missing", "m.rate")
@@ -139,8 +139,8 @@ def test_a_principal_is_told_as_its_balance() -> None:
     market = Market(at=AT, prices={}, state=state)
     assert book.tokens is not None
     assert book.tokens(account("compound-v3", "comet", *legs), market, terms) == (
-        TokenAmount(kind=LegKind.COLLATERAL, asset="WETH", amount=Fraction(3)),
-        TokenAmount(kind=LegKind.DEBT, asset="USDC", amount=Fraction(1_100)),
+        TokenAmount(kind=LegKind.COLLATERAL, asset="WETH", amount=Fraction(3), digits=18),
+        TokenAmount(kind=LegKind.DEBT, asset="USDC", amount=Fraction(1_100), digits=6),
     )
     wrong = account("compound-v3", "comet", held(LegKind.DEBT, "WETH", 1))
     refused = book.tokens(wrong, market, terms)
@@ -161,6 +161,6 @@ def test_quantums_are_told_in_coins() -> None:
     market = Market(at=AT, prices={}, state={})
     assert book.tokens is not None
     assert book.tokens(account("dydx-v4", "84d4664b", *legs), market, terms) == (
-        TokenAmount(kind=LegKind.POSITION, asset="BTC-USD", amount=Fraction(-1, 20)),
-        TokenAmount(kind=LegKind.COLLATERAL, asset="USDC", amount=Fraction(25, 2)),
+        TokenAmount(kind=LegKind.POSITION, asset="BTC-USD", amount=Fraction(-1, 20), digits=10),
+        TokenAmount(kind=LegKind.COLLATERAL, asset="USDC", amount=Fraction(25, 2), digits=6),
     )
