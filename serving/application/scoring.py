@@ -26,6 +26,7 @@ from serving.evaluation.plan_advice import advised
 from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.schemas import problems, requests
 from serving.schemas.assessment import Assessment, Batch, FaultyItem
+from serving.schemas.number_lists import extracted
 from serving.schemas.problems import Refused, encode, listed
 from serving.schemas.strict_json import escape
 from serving.settings import Settings, from_environment
@@ -366,6 +367,7 @@ def swapped(desk: ScoringService, deployment: Deployment) -> ScoringService:
 
 def warm(model: Model) -> None:
     """Assess one simulated account, so that no request waits for a compiler."""
+    extracted(b"[0.5]")
     book = simulate(seed=0, days=34, accounts=3)
     item = account_body(book, str(book.accounts["account"].iloc[0]))
     body = {"as_of": book.at.isoformat(), "market": market_body(book), "accounts": [item]}

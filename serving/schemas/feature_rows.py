@@ -1,13 +1,15 @@
 """Ready features in, probabilities out: columns as JSON, base64 or Arrow.
 
-For callers who keep the feature frame themselves and score a whole book at once. Sound bodies
-are read by msgspec; whatever it refuses is read again, slowly, to list every fault.
+For callers who keep the feature frame themselves and score a whole book at once. Of a sound
+body numbers are read where they lie and the rest by msgspec; whatever either refuses is read
+again, slowly, to list every fault.
 """
 
 import base64
 import binascii
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -20,9 +22,11 @@ from models.errors import Fault, InvalidInput
 from serving.schemas import requests
 from serving.schemas.arrow import MOST_COLUMNS, read_stream
 from serving.schemas.fields import Body, Name, Strict
+from serving.schemas.number_lists import extracted
 from serving.schemas.strict_json import escape, read
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 MOST_ROWS = 100_000
 FINGERPRINT = "^[0-9a-f]{64}$"
 _MOST_TEXT = 8 * MOST_ROWS * 4 // 3 + 4
@@ -87,18 +91,25 @@ class Features:
 
     Parameters
     ----------
-    columns
-        By name, all of one length; NaN where missing.
+    names
+        Of the columns, unique.
+    values
+        Shape (columns, rows); NaN where missing.
     market
         Of the accounts, as `venue/market`; None where it is not said.
     """
 
-    columns: Mapping[str, Floats]
-    rows: int
+    names: tuple[str, ...]
+    values: Floats
     feature_fingerprint: str | None = None
     market: str | None = None
     intervals: bool = False
     encoding: Literal["numbers", "base64", "arrow"] = "numbers"
+
+    @property
+    def rows(self) -> int:
+        """Number of accounts."""
+        return self.values.shape[1]
 
 
 def of_json(body: bytes) -> Features:
@@ -111,11 +122,17 @@ def of_json(body: bytes) -> Features:
     InvalidInput
         Listing every fault.
     """
-    decoded = _fast(body)
-    columns = None if decoded is None else _columns(decoded.columns)
-    if decoded is None or columns is None:
+    rest, values = extracted(body) or (body, None)
+    decoded = _fast(rest)
+    if decoded is None:
         return _slow(body)
-    return Features(columns=columns, rows=_rows(columns), **decoded.given())
+    if values is not None and len(values) == len(decoded.columns):
+        _refuse_rows(values.shape[1])
+        return Features(names=tuple(decoded.columns), values=values, **decoded.given())
+    columns = _columns(decoded.columns) if values is None else None
+    if columns is None:
+        return _slow(body)
+    return Features(names=tuple(columns), values=_stacked(columns), **decoded.given())
 
 
 def of_arrow(body: bytes) -> Features:
@@ -142,8 +159,8 @@ def of_arrow(body: bytes) -> Features:
     }
     market = (table.schema.metadata or {}).get(b"market")
     return Features(
-        columns=columns,
-        rows=_rows(columns),
+        names=tuple(columns),
+        values=_stacked(columns),
         market=None if market is None else market.decode("utf-8", "replace"),
         encoding="arrow",
     )
@@ -169,23 +186,37 @@ def matrix(given: Features, names: Sequence[str], *, needed: Collection[str]) ->
     InvalidInput
         Naming the columns that are missing, unknown or hold an infinite number.
     """
-    feature_names = frozenset(names)
-    absent = [name for name in names if name in needed and name not in given.columns]
-    strange = [name for name in given.columns if name not in feature_names]
+    out = np.full((given.rows, len(names)), np.nan)
+    out[:, _places(given.names, tuple(names), frozenset(needed))] = given.values.T
+    is_infinite = np.isinf(out)
+    if is_infinite.any():
+        raise InvalidInput(
+            [
+                Fault(f"/columns/{escape(names[int(place)])}", "holds an infinite number")
+                for place in np.flatnonzero(is_infinite.any(axis=0))
+            ]
+        )
+    return out
+
+
+@lru_cache(maxsize=64)
+def _places(given: tuple[str, ...], names: tuple[str, ...], needed: frozenset[str]) -> Ints:
+    """Return the place of every given column among some names; callers send the same ones.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the columns that are missing or unknown.
+    """
+    place = {name: i for i, name in enumerate(names)}
+    stated = frozenset(given)
+    absent = [name for name in names if name in needed and name not in stated]
+    strange = [name for name in given if name not in place]
     faults = [Fault(f"/columns/{escape(name)}", "the column is missing") for name in absent]
     faults += [Fault(f"/columns/{escape(name)}", "no such feature") for name in strange]
-    if not faults:
-        out = np.full((given.rows, len(names)), np.nan)
-        for place, name in enumerate(names):
-            if name in given.columns:
-                out[:, place] = given.columns[name]
-        if not np.isinf(out).any():
-            return out
-        faults = [
-            Fault(f"/columns/{escape(names[int(place)])}", "holds an infinite number")
-            for place in np.flatnonzero(np.isinf(out).any(axis=0))
-        ]
-    raise InvalidInput(faults)
+    if faults:
+        raise InvalidInput(faults)
+    return np.array([place[name] for name in given], dtype=np.int64)
 
 
 def _fast(body: bytes) -> _Fast | None:
@@ -224,8 +255,8 @@ def _slow(body: bytes) -> Features:
     if faults:
         raise InvalidInput(faults)
     return Features(
-        columns=columns,
-        rows=_rows(columns),
+        names=tuple(columns),
+        values=_stacked(columns),
         feature_fingerprint=validated.feature_fingerprint,
         market=validated.market,
         intervals=validated.intervals,
@@ -266,8 +297,8 @@ def _numbers(column: Sequence[float | None] | str) -> Floats:
     return np.frombuffer(raw, dtype="<f8").astype(np.float64, copy=False)
 
 
-def _rows(columns: Mapping[str, Floats]) -> int:
-    """Return the common length of columns.
+def _stacked(columns: Mapping[str, Floats]) -> Floats:
+    """Return columns of one length above each other.
 
     Raises
     ------
@@ -281,11 +312,17 @@ def _rows(columns: Mapping[str, Floats]) -> int:
         for name, size in sizes.items()
         if size != rows
     ]
+    _refuse_rows(rows, faults)
+    return np.stack(list(columns.values()))
+
+
+def _refuse_rows(rows: int, faults: Sequence[Fault] = ()) -> None:
+    """Refuse no rows, too many, and what else was found."""
+    every = list(faults)
     if not 0 < rows <= MOST_ROWS:
-        faults.append(Fault("/columns", f"{rows} rows, 1 to {MOST_ROWS} needed"))
-    if faults:
-        raise InvalidInput(faults)
-    return rows
+        every.append(Fault("/columns", f"{rows} rows, 1 to {MOST_ROWS} needed"))
+    if every:
+        raise InvalidInput(every)
 
 
 def encoded(column: Floats, encoding: str) -> Any:
