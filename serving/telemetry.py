@@ -187,6 +187,41 @@ def exposition() -> bytes:
     return generate_latest(whole)
 
 
+def workers() -> tuple[GaugeReading, ...]:
+    """Return memory and processor time of every worker that lives, as Linux tells them."""
+    place = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    files = Path(place).glob("*_*.db") if place else ()
+    numbers = {os.getpid(), *(int(file.stem.rpartition("_")[2]) for file in files)}
+    found = {number: used for number in sorted(numbers) if (used := _used(number)) is not None}
+    meanings = {
+        "forewarn_worker_resident_bytes": "memory of a worker that is resident",
+        "forewarn_worker_processor_seconds": "processor time of a worker since it began",
+    }
+    return tuple(
+        GaugeReading(
+            name=name,
+            meaning=meaning,
+            values=tuple((used[k], {"worker": str(number)}) for number, used in found.items()),
+        )
+        for k, (name, meaning) in enumerate(meanings.items())
+    )
+
+
+def _used(number: int) -> tuple[float, float] | None:
+    """Return resident bytes and processor seconds of a process; None where it is no worker."""
+    place = Path("/proc") / str(number)
+    try:
+        fields = (place / "stat").read_text().rpartition(")")[2].split()
+        pages = int((place / "statm").read_text().split()[1])
+    except OSError:
+        return None
+    # proc(5): after the name come the state, the parent, and as twelfth and thirteenth the ticks.
+    if int(fields[1]) != os.getppid():
+        return None
+    ticks = int(fields[11]) + int(fields[12])
+    return float(pages * os.sysconf("SC_PAGE_SIZE")), ticks / os.sysconf("SC_CLK_TCK")
+
+
 def forget_ended() -> None:
     """Leave out of the metrics what ended workers said of the moment; their counts stay."""
     place = os.environ.get("PROMETHEUS_MULTIPROC_DIR")

@@ -65,7 +65,7 @@ def readyz(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - nothin
 
 def metrics(desk: ScoringService, call: Call) -> Answer:  # noqa: ARG001 - nothing is asked
     """Return what Prometheus scrapes, with what the store says of alerts."""
-    text = telemetry.exposition()
+    text = telemetry.exposition() + telemetry.gauges(telemetry.workers())
     if desk.store is None and not desk.store_absence:
         return Answer(body=text, media_type=telemetry.TEXT)
     read: tuple[GaugeReading, ...] = ()

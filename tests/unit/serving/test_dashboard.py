@@ -7,7 +7,7 @@ from pathlib import Path
 from prometheus_client import Metric
 
 import serving
-from serving.telemetry import Instruments, instruments
+from serving.telemetry import Instruments, instruments, workers
 
 DASHBOARD = json.loads((Path(serving.__file__).parent / "monitoring/grafana.json").read_text())
 GAUGES = {
@@ -35,8 +35,8 @@ def test_every_metric_it_names_exists() -> None:
     """Each expression asks for metrics that the service really exposes."""
     expressions = [one["expr"] for panel in DASHBOARD["panels"] for one in panel["targets"]]
     named = {name for text in expressions for name in re.findall(r"forewarn_\w+", text)}
-    assert len(expressions) == 25
-    assert named <= expositions() | GAUGES
+    assert len(expressions) == 27
+    assert named <= expositions() | GAUGES | {one.name for one in workers()}
 
 
 def test_every_metric_is_shown() -> None:
