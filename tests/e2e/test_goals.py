@@ -1,8 +1,9 @@
 """What a wallet developer and a risk manager come for, through the thin client alone.
 
 An ML engineer's goal is walked in `mlflow/test_lifecycle.py`, an operator's in
-`test_operator_day.py`, a maintainer's in `tests/integration/process/test_one_more.py`; alerts
-arrive in `test_alerts_whole.py`, the desk is walked in `chromium/`.
+`test_operator_day.py`, a maintainer's in `tests/integration/process/test_one_more.py` and, for a
+feature, in `tests/integration/training/test_bundle.py`; alerts arrive in `test_alerts_whole.py`,
+the desk is walked in `chromium/`, where every example of the document is asked by the client too.
 """
 
 from collections.abc import Iterator
