@@ -192,7 +192,7 @@ def workers() -> tuple[GaugeReading, ...]:
     place = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     files = Path(place).glob("*_*.db") if place else ()
     numbers = {os.getpid(), *(int(file.stem.rpartition("_")[2]) for file in files)}
-    found = {number: used for number in sorted(numbers) if (used := _used(number)) is not None}
+    living = {number: used for number in sorted(numbers) if (used := _used(number)) is not None}
     meanings = {
         "forewarn_worker_resident_bytes": "memory of a worker that is resident",
         "forewarn_worker_processor_seconds": "processor time of a worker since it began",
@@ -201,7 +201,7 @@ def workers() -> tuple[GaugeReading, ...]:
         GaugeReading(
             name=name,
             meaning=meaning,
-            values=tuple((used[k], {"worker": str(number)}) for number, used in found.items()),
+            values=tuple((used[k], {"worker": str(number)}) for number, used in living.items()),
         )
         for k, (name, meaning) in enumerate(meanings.items())
     )

@@ -20,7 +20,7 @@ from serving.http.keys import Scope
 from serving.http.query import Cursor, Limit, Query, of_cursor, parameters, read_query, to_cursor
 from serving.http.routing import Answer, Call, Operation, Parameter, json_answer
 from serving.http.weights import shown
-from serving.routes.market import MOST_PUSHED, parsed, refuse_future
+from serving.routes.market import MOST_PUSHED, parsed, sent_at
 from serving.schemas import problems, requests
 from serving.schemas.accounts import AccountAnswer, AccountsPage, History, Upserted
 from serving.schemas.assessment import Assessment, Batch, exact_text
@@ -155,8 +155,7 @@ def upsert_dated(desk: ScoringService, call: Call) -> Answer:
 
 def _upserted(desk: ScoringService, call: Call, body: AccountsBody, *, at: datetime) -> Answer:
     """Write accounts and say how many."""
-    now = desk.clock()
-    refuse_future({"/as_of": at}, now)
+    now = sent_at(desk, {"/as_of": at})
     bodies = _bodies(body)
 
     def act(transaction: Transaction) -> Upserted:

@@ -167,8 +167,7 @@ def parsed(body: bytes, kind: type[Any]) -> Any:
 def push_prices(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/prices`."""
     body = parsed(call.body, PricesBody)
-    now = desk.clock()
-    refuse_future({f"/prices/{i}/observed_at": p.observed_at for i, p in _numbered(body)}, now)
+    now = sent_at(desk, {f"/prices/{i}/observed_at": p.observed_at for i, p in _numbered(body)})
     faults = [
         fault
         for i, price in _numbered(body)
@@ -197,13 +196,12 @@ def push_candles(desk: ScoringService, call: Call) -> Answer:
     frame = pd.concat(
         [_frame(asset, body) for asset, body in push.candles.items()], ignore_index=True
     )
-    now = desk.clock()
     closes = {
         f"/candles/{asset}": max(opens) + timedelta(seconds=HOUR)
         for asset, body in push.candles.items()
         if (opens := _opens(body))
     }
-    refuse_future(closes, now)
+    sent_at(desk, closes)
 
     def act(transaction: Transaction) -> Pushed:
         return _pushed(call, "candles", market.push_candles(transaction, frame))
@@ -246,8 +244,7 @@ def _frame(asset: str, body: CandlesBody) -> pd.DataFrame:
 def push_state(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/state`."""
     body = parsed(call.body, StateBody)
-    now = desk.clock()
-    refuse_future({"/at": body.at}, now)
+    now = sent_at(desk, {"/at": body.at})
 
     def act(transaction: Transaction) -> Pushed:
         by_market = _placed(transaction, body, now)
@@ -335,8 +332,7 @@ def push_terms(desk: ScoringService, call: Call) -> Answer:
 def push_events(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/events`."""
     body = parsed(call.body, EventsBody)
-    now = desk.clock()
-    refuse_future({f"/events/{i}/at": event.at for i, event in enumerate(body.events)}, now)
+    now = sent_at(desk, {f"/events/{i}/at": event.at for i, event in enumerate(body.events)})
     rows = [
         {
             "account": event.account,
@@ -358,14 +354,26 @@ def push_events(desk: ScoringService, call: Call) -> Answer:
     return written(desk, call, action="push events", subject=subject, act=act, rows="/events")
 
 
-def refuse_future(times: Mapping[str, datetime], now: datetime) -> None:
-    """Refuse what claims to be known later than now: it would be used before its time.
+def sent_at(desk: ScoringService, times: Mapping[str, datetime]) -> datetime:
+    """Return when something is sent, and refuse what claims to be known later.
+
+    That is by the clock, or by that of a simulated book where it runs ahead. What is known later
+    would be used before its time.
+
+    Parameters
+    ----------
+    times
+        By place: since when something is known.
 
     Raises
     ------
     NotYet
         Listing each by its place.
     """
+    now = desk.clock()
+    if desk.store is not None and any(at > now for at in times.values()):
+        with desk.store.read() as transaction:
+            now = max(now, market.clock(transaction, now=now))
     faults = [
         Fault(place, f"{at.isoformat()} is later than now, {now.isoformat()}")
         for place, at in times.items()
@@ -373,6 +381,7 @@ def refuse_future(times: Mapping[str, datetime], now: datetime) -> None:
     ]
     if faults:
         raise NotYet(faults, until=max(times.values()))
+    return now
 
 
 def _pushed(call: Call, table: str, added: Added) -> Pushed:

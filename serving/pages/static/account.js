@@ -463,7 +463,9 @@ function page() {
     },
     /** Return what an event moved: in tokens, where the one asset of its kind tells how it is divided. */
     moved(event, kind) {
-      const [only, ...others] = (this.margin?.tokens ?? []).filter((one) => one.kind === kind);
+      const asset = event[`${kind}_asset`];
+      const fitting = (this.margin?.tokens ?? []).filter((one) => one.kind === kind && (!asset || one.asset === asset));
+      const [only, ...others] = fitting;
       if (!only || others.length > 0) return say("of_smallest_units", { amount: amount(event[kind]) });
       return `${amount(String(number(event[kind]) / 10 ** only.decimals))} ${only.asset}`;
     },
