@@ -59,7 +59,7 @@ def test_a_verdict_is_by_the_interval(
     report: dict[str, Any], low: float, high: float, verdict: str
 ) -> None:
     """Less log-loss is better, where the whole interval says so."""
-    changed = json.loads(json.dumps(report))
-    part = changed["horizons"]["24h"]
+    part = json.loads(json.dumps(report["horizons"]["24h"]))
+    changed = report | {"horizons": {"24h": part}, "touch": {}}
     part["differences"][part["best"]]["log_loss_change"] |= {"day_low": low, "day_high": high}
     assert rows(page(changed))["Liquidated, as observed within 24h"][-2] == verdict
