@@ -371,6 +371,9 @@ def pair_of(
     debt: str, collateral: str, by_asset: Mapping[str, Holding], market: Market, terms: Terms
 ) -> Pair | Refusal:
     """Return what is repaid and taken, or why one vToken of it cannot be valued."""
+    rate = market.state.get(f"{collateral}.exchange_rate")
+    if rate is None:
+        return Refusal("exchange_rate_missing", collateral)
     pair = Pair(
         debt=debt,
         collateral=collateral,
@@ -378,7 +381,7 @@ def pair_of(
         tokens=by_asset[collateral].tokens,
         debt_price=price_of(debt, market, terms),
         collateral_price=price_of(collateral, market, terms),
-        exchange_rate=market.state.get(f"{collateral}.exchange_rate", 0),
+        exchange_rate=rate,
         deprecated=is_forced(debt, market),
     )
     if not product(pair.collateral_price, pair.exchange_rate):
@@ -594,7 +597,7 @@ def fault_of(
         (is_paused("repay", debt, market), "ActionPaused", f"repaying {debt}"),
         (not owed, "TooMuchRepay", f"no {debt} is owed"),
         (is_paused("seize", collateral, market), "ActionPaused", f"seizing {collateral}"),
-        (not by_asset.get(collateral, NOTHING).tokens, "MarketNotCollateral", collateral),
+        (collateral not in by_asset, "MarketNotCollateral", collateral),
     )
     return first_of(faults)
 

@@ -153,9 +153,24 @@ def test_what_is_forced_needs_no_price_of_what_it_does_not_move() -> None:
     assert BOOK.margin(entered, without, TERMS).verdict is Verdict.UNEVALUABLE
     found = liquidated(entered, without)
     assert found.repaid == {"USDC": 4_000 * 10**6}
-    assert refusal(entered, without, Liquidate(collateral_asset="DAI")) == "MarketNotCollateral"
+    assert refusal(entered, without, Liquidate(collateral_asset="DAI")) == "price_missing"
     bare = replace(without, prices={"BNB": without.prices["BNB"]})
     assert refusal(entered, bare) == "price_missing"
+
+
+def test_dust_is_repaid_for_nothing_out_of_a_market_that_is_entered_and_empty() -> None:
+    """The venue asks who entered a market, not what is in it: as much as no vToken pays for."""
+    entered = replace(LARGE, options={"DAI.entered": 1})
+    state = market(400, DAI__exchange_rate=10**34)
+    wish = Liquidate(collateral_asset="DAI")
+    assert refusal(LARGE, state, wish) == "MarketNotCollateral"
+    unrated = {name: each for name, each in state.state.items() if name != "DAI.exchange_rate"}
+    assert refusal(entered, replace(state, state=unrated), wish) == "exchange_rate_missing"
+    found = liquidated(entered, state, wish)
+    assert found.repaid == {"USDC": 9_090}  # a vToken is a cent, less the incentive of 10 %
+    assert found.seized == {"DAI": 0}
+    more = Liquidate(collateral_asset="DAI", repay=found.repaid["USDC"] + 1)
+    assert refusal(entered, state, more) == "LIQUIDATE_SEIZE_TOO_MUCH"
 
 
 def test_new_debt_goes_by_the_factor_and_liquidation_by_the_threshold() -> None:
