@@ -46,6 +46,7 @@ from serving.connect.vtokens import (
     ALL_MARKETS,
     ASSETS_IN,
     BORROWING_POWER,
+    BORROWS,
     CLOSE_FACTOR,
     ENTERED,
     EXCHANGE_RATE,
@@ -373,7 +374,7 @@ class VenusReader:
     async def _state(
         self, chain: Chain, block: Block, layout: Layout
     ) -> tuple[dict[str, int], dict[str, Price]]:
-        """Return exchange rates, switches and prices."""
+        """Return exchange rates, loans, switches and prices."""
         tokens = layout.lenders
         calls = [PAUSED.at(self.comptroller)]
         for token in tokens.values():
@@ -384,12 +385,12 @@ class VenusReader:
         names = [f"{asset}.{each}" for asset in tokens for each in (*PAUSES, "forced")]
         for name, answer in zip(names, switches, strict=True):
             state[name] = int(FORCED.read(sound(answer, self.comptroller, FORCED)))
-        calls = [EXCHANGE_RATE.at(each.token) for each in layout.markets]
-        rates = await self._accrued(chain, block, calls)
-        for each, rate in zip(layout.markets, rates, strict=True):
-            state[f"{each.name}.exchange_rate"] = EXCHANGE_RATE.read(
-                sound(rate, each.token, EXCHANGE_RATE)
-            )
+        totals = {"exchange_rate": EXCHANGE_RATE, "total_borrows": BORROWS}
+        places = [(each, *total) for each in layout.markets for total in totals.items()]
+        calls = [method.at(each.token) for each, _, method in places]
+        answers = await self._accrued(chain, block, calls)
+        for (each, name, method), answer in zip(places, answers, strict=True):
+            state[f"{each.name}.{name}"] = method.read(sound(answer, each.token, method))
         bounds, prices = await self._prices(chain, block, layout)
         return state | bounds, prices
 

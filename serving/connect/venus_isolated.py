@@ -47,6 +47,7 @@ from serving.connect.vtokens import (
     ALL_MARKETS,
     ASSETS_IN,
     BORROWING_POWER,
+    BORROWS,
     CLOSE_FACTOR,
     ENTERED,
     EXCHANGE_RATE,
@@ -82,7 +83,6 @@ DELEGATES = Method("approvedDelegates(address,address)", "10b98338", ("bool",))
 SEIZE_SHARE = Method("protocolSeizeShareMantissa()", "6752e702", ("uint256",))
 SUPPLY = Method("totalSupply()", "18160ddd", ("uint256",))
 CASH = Method("getCash()", "3b1d21a2", ("uint256",))
-BORROWS = Method("totalBorrows()", "47bd3718", ("uint256",))
 BAD_DEBT = Method("badDebt()", "bbcac557", ("uint256",))
 RESERVES = Method("totalReserves()", "8f840ddd", ("uint256",))
 RENEW = Method("updatePrice(address)", "96e85ced", ())

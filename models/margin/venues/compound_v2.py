@@ -353,6 +353,9 @@ def _seize(
         return refused
     if amount == 0:
         return Refusal("LiquidateCloseAmountIsZero", "nothing to repay")
+    overpaid = lent_fault(pair.debt, amount, market)
+    if overpaid is not None:
+        return overpaid
     seized = tokens_to_seize(amount, pair, terms)
     if seized > pair.tokens:
         return Refusal("LIQUIDATE_SEIZE_TOO_MUCH", f"{seized} cTokens of {pair.tokens}")
@@ -373,6 +376,21 @@ def _seize(
         after=after,
         is_toxic=is_toxic(before.maintenance, after.maintenance),
     )
+
+
+def overdrawn(asset: str, total: int, taken: int) -> Refusal:
+    """Return that a market's cash or loans are less than what is taken off them.
+
+    Loans lose up to a unit whenever interest accrues, and debts do not: the last who owes may owe
+    more than the market has lent.
+    """
+    return Refusal("arithmetic underflow", f"{taken} of {asset} are taken off {total}")
+
+
+def lent_fault(asset: str, repaid: int, market: Market) -> Refusal | None:
+    """Return why a repayment underflows, where a market's loans are stated and less than it."""
+    lent = market.state.get(f"{asset}.total_borrows", repaid)
+    return overdrawn(asset, lent, repaid) if lent < repaid else None
 
 
 def without(account: Account, taken: Mapping[tuple[LegKind, str], int]) -> Account:
@@ -418,6 +436,7 @@ def underlying_of(leg: Leg, market: Market) -> Exact | Refusal:
 STATE = (
     Variable("{asset}.exchange_rate", "wad"),
     Variable("{asset}.deprecated", "0 or 1"),
+    Variable("{asset}.total_borrows", "smallest units that the market has lent"),
     Variable("seize_paused", "0 or 1"),
 )
 

@@ -45,6 +45,7 @@ from models.margin.variables import Variable
 from models.margin.venues.compound_v2 import (
     Pair,
     chosen,
+    lent_fault,
     product,
     tokens_per_repaid,
     uncovered,
@@ -402,6 +403,9 @@ def _seize(
         return Refusal("TOO_MUCH_REPAY", f"{amount} is above {limit}")
     if amount == 0:
         return Refusal("LIQUIDATE_CLOSE_AMOUNT_IS_ZERO", "nothing to repay")
+    overpaid = lent_fault(pair.debt, amount, market)
+    if overpaid is not None:
+        return overpaid
     seized = product(per_repaid, amount)
     if seized > pair.tokens:
         return Refusal("LIQUIDATE_SEIZE_TOO_MUCH", f"{seized} vTokens of {pair.tokens}")
@@ -459,6 +463,7 @@ STATE = (
     Variable("{asset}.liquidate_paused", "0 or 1"),
     Variable("{asset}.repay_paused", "0 or 1"),
     Variable("{asset}.seize_paused", "0 or 1"),
+    Variable("{asset}.total_borrows", "smallest units that the market has lent"),
     Variable("paused", "0 or 1"),
 )
 OPTIONS = (Variable("pool", "number"), Variable("{asset}.forced", "0 or 1"))

@@ -51,6 +51,7 @@ from models.margin.variables import Variable
 from models.margin.venues.compound_v2 import (
     Pair,
     chosen,
+    overdrawn,
     product,
     tokens_per_repaid,
     uncovered,
@@ -440,15 +441,6 @@ def protocol_tokens(seized: int, collateral: str, terms: Terms) -> int:
     """Return the vTokens that the venue keeps of what is seized."""
     share = product(seized, terms.weights[collateral].seize_share)
     return over(share, terms.liquidation_incentive)
-
-
-def overdrawn(asset: str, total: int, taken: int) -> Refusal:
-    """Return that a market's cash or loans are less than what is taken off them.
-
-    Loans lose up to a unit whenever interest accrues, and debts do not: the last who owes may owe
-    more than the market has lent.
-    """
-    return Refusal("arithmetic underflow", f"{taken} of {asset} are taken off {total}")
 
 
 def settled(order: Order, market: Market, terms: Terms) -> Market | Refusal:

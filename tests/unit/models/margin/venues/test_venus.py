@@ -206,6 +206,20 @@ def test_what_is_forced_is_repaid_whole() -> None:
         assert found.after.reason == "no_debt"
 
 
+def test_the_last_debt_may_be_a_unit_above_what_the_market_has_lent() -> None:
+    """Loans are rounded down and debts are not: the repayment of all of it underflows."""
+    owed = 4_000 * 10**6
+    short = market(600, USDC__forced=1, USDC__total_borrows=owed - 1)
+    refused = BOOK.liquidate(OWING, short, TERMS, Liquidate())  # type: ignore[misc]
+    assert isinstance(refused, Refusal)
+    assert refused.reason == "arithmetic underflow"
+    for lent, repay in ((owed, None), (owed - 1, owed - 1)):
+        state = market(600, USDC__forced=1, USDC__total_borrows=lent)
+        found = BOOK.liquidate(OWING, state, TERMS, Liquidate(repay=repay))  # type: ignore[misc]
+        assert isinstance(found, Liquidation)
+        assert found.repaid == {"USDC": lent}
+
+
 @pytest.mark.parametrize(
     ("wish", "state", "reason"),
     [
