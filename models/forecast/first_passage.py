@@ -105,7 +105,9 @@ def heavy_touch_logit(distance: Floats, *, sigma: Floats, hours: Floats, noise: 
     market = sigma**2 * hours
     deviation = np.sqrt(np.maximum(market + noise**2, 1e-16))
     shifted = (distance + HOURLY_SHIFT * sigma * (hours > 0.0)) / deviation
-    tail = np.where(hours > 0.0, special.stdtr(TAIL, -shifted), special.ndtr(-shifted))
+    tail = special.stdtr(TAIL, -shifted)
+    if not (hours > 0.0).all():
+        tail = np.where(hours > 0.0, tail, special.ndtr(-shifted))
     reached = tail * (1.0 + market / deviation**2)
     with np.errstate(divide="ignore"):
         odds = np.log(reached) - np.log(np.maximum(1.0 - reached, 1e-12))

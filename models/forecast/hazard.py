@@ -29,7 +29,8 @@ def first_passage_scores(baseline: Floats, corrections: Floats) -> Floats:
     corrections
         log(forecast volatility / `start_sigma`), shape (N, K).
     """
-    distance, sigma, delay = np.hsplit(baseline[:, len(HORIZONS) :], len(STARTS))
+    first = len(HORIZONS)
+    distance, sigma, delay = (baseline[:, k : k + 1] for k in range(first, first + len(STARTS)))
     return heavy_touch_logit(
         distance,
         sigma=sigma * np.exp(corrections),

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -56,16 +57,31 @@ class OwnerBehaviour:
 
     def added(self, features: Floats) -> Floats:
         """Return what the owner's past adds to each hazard, shape (N, K)."""
-        parts = self.parts(features)
-        total = np.zeros(parts.shape[:2])
-        for place in range(parts.shape[2]):  # one order of sums however many rows there are
-            total += parts[:, :, place]
-        return total
+        rows = np.ascontiguousarray(features, dtype=np.float64)
+        scaling = self.centres, self.spreads, self.lows
+        return np.asarray(_added(rows, self.columns, scaling, self.weights))
 
 
 def standardised(inputs: Floats, centres: Floats, spreads: Floats, *, lows: Floats) -> Floats:
     """Return deviations from the centre, within [low, MOST], 0 where an input is missing."""
     return np.clip(np.nan_to_num((inputs - centres) / spreads), lows, MOST)
+
+
+@numba.njit(cache=True, nogil=True)
+def _added(
+    features: Floats, columns: Ints, scaling: tuple[Floats, Floats, Floats], weights: Floats
+) -> Floats:
+    """Return `parts` summed over the inputs, in one order however many rows there are."""
+    centres, spreads, lows = scaling
+    out = np.zeros((len(features), len(weights)))
+    for row in range(len(features)):
+        for place in range(len(columns)):
+            moved = (features[row, columns[place]] - centres[place]) / spreads[place]
+            if not np.isnan(moved):
+                moved = min(max(moved, lows[place]), MOST)
+                for k in range(len(weights)):
+                    out[row, k] += moved * weights[k, place]
+    return out
 
 
 def written(conduct: OwnerBehaviour, names: Sequence[str]) -> dict[str, Any]:

@@ -42,6 +42,13 @@ def test_an_owner_unlike_any_counts_as_two_deviations() -> None:
     assert added[0].tolist() == added[1].tolist() == [-0.8, -0.6, -0.4, -0.2]
 
 
+def test_what_is_added_is_the_sum_of_its_parts() -> None:
+    """To the bit, one after another, with an input missing or beyond any bound."""
+    rows = features((6.1, 5.3), (np.nan, 4.9), (3.3, np.inf), (-np.inf, np.nan), (5.7, -9.0))
+    parts = KNOWN.parts(rows)
+    assert (KNOWN.added(rows) == parts[:, :, 0] + parts[:, :, 1]).all()
+
+
 def test_what_counts_only_above_the_mean_says_nothing_below() -> None:
     """An owner who acted less long ago than usual is as good as a usual one."""
     assert KNOWN.added(features((0.0, 5.0)))[0].tolist() == [0.0, 0.0, 0.0, 0.0]

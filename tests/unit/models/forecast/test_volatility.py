@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from features.pipeline import NAMES
-from models.forecast.volatility import VolatilityForecast, read, written
+from models.forecast.volatility import VolatilityForecast, design, read, written
 from models.horizons import HORIZONS
 from training.fitting import volatility
 
@@ -50,6 +50,29 @@ def test_hiding_inputs_at_random_moves_no_average() -> None:
     # Beyond a day half of the weight is the slow volatility's, which is hidden here.
     assert seen.std(axis=0) == pytest.approx([0.24, 0.24, 0.24, 0.12], abs=0.02)
     assert hidden.mean(axis=0) == pytest.approx(seen.mean(axis=0), abs=0.01)
+
+
+def test_inputs_are_summed_in_one_order_for_any_number_of_rows() -> None:
+    """19 rows at once, each alone, and `design` summed one after another: the same bits."""
+    generator = np.random.default_rng(3)
+    count = 7
+    scale = VolatilityForecast(
+        columns=np.arange(count),
+        centres=generator.normal(size=count),
+        spreads=generator.random(count),
+        weights=generator.normal(size=(len(HORIZONS), 2 * count)) / 10,
+        shifts=np.zeros(len(HORIZONS)),
+    )
+    rows = generator.normal(0.0, 5.0, (19, len(NAMES)))
+    rows[generator.random(rows.shape) < 0.2] = np.nan
+    at_once = scale.corrections(rows)
+    for row, corrected in zip(rows, at_once, strict=True):
+        assert scale.corrections(row[np.newaxis]).tobytes() == corrected.tobytes()
+        inputs = design(row[np.newaxis, :count], scale.centres, scale.spreads)[0]
+        total = np.zeros(len(HORIZONS))
+        for value, weights in zip(inputs, scale.weights.T, strict=True):
+            total += value * weights
+        assert np.clip(total, -1.5, 1.5).tobytes() == corrected.tobytes()
 
 
 def test_a_scale_survives_being_written() -> None:
