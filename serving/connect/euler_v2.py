@@ -31,7 +31,15 @@ from serving.connect.reading import (
     difference,
 )
 from serving.connect.rpc import Block, Chain, Log
-from serving.connect.tokens import NOBODY, SYMBOL, sound, symbol_of, values_of
+from serving.connect.tokens import (
+    DECIMALS,
+    NOBODY,
+    SYMBOL,
+    decimals_of,
+    sound,
+    symbol_of,
+    values_of,
+)
 
 VENUE = "euler-v2"
 VERSION = "evk"
@@ -56,10 +64,11 @@ LAST_CHECK = Method("getLastAccountStatusCheckTimestamp(address)", "df7c1384", (
 OWNER_OF = Method("getAccountOwner(address)", "442b172c", ("address",))
 QUOTE = Method("getQuote(uint256,address,address)", "ae68676c", ("uint256",))
 QUOTES = Method("getQuotes(uint256,address,address)", "0579e61f", ("uint256", "uint256"))
+IN_ASSETS = Method("convertToAssets(uint256)", "07a2d13a", ("uint256",))
 SETTINGS = (COLLATERALS, DISCOUNT, COOL_OFF, FLAGS, HOOKS, ACCUMULATOR, RATE)
 METHODS = (
     *(ASSET, UNIT, ORACLE, CONNECTOR, LIMITS, OWED, LIQUIDITY, BALANCE, ENABLED, LAST_CHECK),
-    *(OWNER_OF, QUOTE, QUOTES, *SETTINGS),
+    *(OWNER_OF, QUOTE, QUOTES, IN_ASSETS, *SETTINGS),
 )
 
 BORROW = Event(
@@ -103,6 +112,9 @@ LIQUIDATE = 1 << 11
 DOLLAR = f"0x{840:040x}"
 """Address that stands for the currency of ISO 4217 number 840."""
 
+USUAL_DIGITS = 18
+"""How the venue's oracles divide a unit of account that is no token, or does not say."""
+
 CALLS = 500
 SUB_NUMBERS = range(256)
 """Of an owner's accounts: the address with its last byte changed by them, by exclusive or."""
@@ -113,7 +125,14 @@ MOST_OWNERS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """The contracts around a debt vault, lower case; collateral vaults by address, named."""
+    """The contracts around a debt vault, lower case; collateral vaults by address, named.
+
+    Parameters
+    ----------
+    digits
+        By name: between a whole one and its smallest unit, of a collateral vault those of what
+        it holds; tokens that do not say are absent.
+    """
 
     asset: str
     asset_name: str
@@ -122,6 +141,7 @@ class Layout:
     oracle: str
     connector: str
     collaterals: Mapping[str, str]
+    digits: Mapping[str, int]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -193,14 +213,28 @@ class EulerV2Reader:
             name = labels[2 + place]
             is_double = name in {labels[0], *names.values()}
             names[vault] = f"{name}-{vault[2:8]}" if is_double else name
+        unit_name = "USD" if unit.lower() == DOLLAR else labels[1]
+        held = await chain.call([ASSET.at(vault) for vault in vaults], block)
+        divided = {unit_name: unit, labels[0]: asset} | {
+            names[vault]: ASSET.read(answer)
+            for vault, answer in zip(vaults, held, strict=True)
+            if not isinstance(answer, Reverted) and answer
+        }
+        told = await chain.call([DECIMALS.at(token) for token in divided.values()], block)
+        digits = {unit_name: USUAL_DIGITS} | {
+            name: value
+            for name, answer in zip(divided, told, strict=True)
+            if (value := decimals_of(answer)) is not None
+        }
         self.layout = Layout(
             asset=asset.lower(),
             asset_name=labels[0],
             unit=unit.lower(),
-            unit_name="USD" if unit.lower() == DOLLAR else labels[1],
+            unit_name=unit_name,
             oracle=oracle.lower(),
             connector=connector.lower(),
             collaterals=names,
+            digits=digits,
         )
 
     def _laid(self) -> Layout:
@@ -243,12 +277,14 @@ class EulerV2Reader:
                 ),
                 "liquidation_cool_off_time": str(values[COOL_OFF]),
                 "socialized": not values[FLAGS] & NOT_SOCIALIZED,
+                "decimals": {name: str(value) for name, value in layout.digits.items()},
             },
             state={
                 "interest_accumulator": values[ACCUMULATOR],
                 "interest_rate": values[RATE],
                 "updated_at": int(block.at.timestamp()),
                 "liquidate_paused": int(is_off),
+                **await self._rates(chain, block, layout),
             },
             prices=await self._prices(chain, block, layout),
             accounts=await self._answered(chain, block, accounts),
@@ -273,6 +309,17 @@ class EulerV2Reader:
                 )
             }
             for name, answer in zip(layout.collaterals.values(), answers, strict=True)
+        }
+
+    async def _rates(self, chain: Chain, block: Block, layout: Layout) -> dict[str, int]:
+        """Return what 10^18 shares of each collateral vault stand for, if it says."""
+        answers = await chain.call(
+            [IN_ASSETS.at(vault, WAD) for vault in layout.collaterals], block
+        )
+        return {
+            f"{name}.exchange_rate": IN_ASSETS.read(answer)
+            for name, answer in zip(layout.collaterals.values(), answers, strict=True)
+            if not isinstance(answer, Reverted) and answer
         }
 
     async def _prices(self, chain: Chain, block: Block, layout: Layout) -> dict[str, Price]:

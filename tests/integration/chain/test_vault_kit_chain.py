@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +23,7 @@ from commands import within
 from vault_kit_market import WAD, KitLife, KitMarket
 
 from models.domain import LegKind, MarketId
-from models.margin.result import Verdict
+from models.margin.result import Refusal, Verdict
 from models.margin.rulebook import load
 from serving.connect import euler_v2
 from serving.connect.errors import NotAContract, UnknownRevision
@@ -223,6 +224,44 @@ def test_what_differs_is_named(unit: str) -> None:
         "borrowing_liability_value",
         "is_violation",
     }
+
+
+def test_amounts_are_told_in_whole_tokens(kit: KitMarket) -> None:
+    """As each vault converts its shares and the debt vault rounds its debt; else it is said why."""
+    user, other = addresses_of(kit.node, 2, seed=13)
+    for place, first in enumerate(vault_kit_market.FIRST):
+        kit.set_price(place, first * WAD)
+        kit.post(kit.vault, "setLimit", kit.collaterals[place].address, 8_000, 8_500, 0)
+    kit.set_price(-1, WAD)
+    for account, place, shares in ((user, 0, 10**18), (user, 1, 10**7), (other, 3, 10**18)):
+        kit.enable(account, place)
+        kit.deposit(account, place, shares)
+    kit.node.mine()
+    for account in (user, other):
+        kit.post(kit.vault, "borrow", account, 1_000 * 10**6)
+    kit.node.mine(seconds=86_400)
+
+    async def act(chain: Chain) -> tuple[Reading, int]:
+        reader = reader_of(kit)
+        await reader.prepare(chain, await chain.head())
+        owed = kit.node.read(kit.vault, "debtOf", user)
+        return await reader.read(chain, await chain.head(), [user, other]), owed
+
+    reading, owed = on_chain(kit, act)
+    book, terms = load("euler-v2", "evk"), reading.typed_terms()
+    ask = book.tokens
+    assert ask is not None
+    amounts = ask(reading.account(user), reading.as_market(), terms)
+    assert not isinstance(amounts, Refusal), amounts
+    assert {each.asset: each.amount for each in amounts} == {
+        "eWETH-1": Fraction(12, 10),
+        "eWBTC-1": Fraction(105, 1_000),
+        "USDT": Fraction(owed, 10**6),
+    }
+    assert book.margin(reading.account(user), reading.as_market(), terms).value_decimals == 18
+    refused = ask(reading.account(other), reading.as_market(), terms)
+    assert isinstance(refused, Refusal)
+    assert refused.reason == "exchange_rate_missing"
 
 
 def test_a_vault_is_followed(kit: KitMarket, tmp_path: Path) -> None:

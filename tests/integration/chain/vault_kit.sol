@@ -7,9 +7,10 @@ pragma solidity ^0.8.0;
 
 contract KitToken {
   string public symbol;
+  uint8 public decimals;
 
-  constructor(string memory name) {
-    symbol = name;
+  constructor(string memory name, uint8 digits) {
+    (symbol, decimals) = (name, digits);
   }
 }
 
@@ -79,11 +80,21 @@ contract KitConnector {
 }
 
 contract KitCollateral is KitToken {
+  address public asset;
+  uint256 private rate;
   mapping(address => uint256) public balanceOf;
 
   event Transfer(address indexed from, address indexed to, uint256 value);
 
-  constructor(string memory name) KitToken(name) {}
+  // `rate` is what a share stands for, wad; 0 where the vault does not say.
+  constructor(string memory name, address asset_, uint256 rate_) KitToken(name, 0) {
+    (asset, rate) = (asset_, rate_);
+  }
+
+  function convertToAssets(uint256 shares) external view returns (uint256) {
+    require(rate > 0, 'does not say');
+    return (shares * rate) / 1e18;
+  }
 
   function move(address from, address to, uint256 value) external {
     if (from != address(0)) balanceOf[from] -= value;

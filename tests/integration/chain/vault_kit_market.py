@@ -15,6 +15,9 @@ FIRST = (2_000, 60_000, 1, 1_500)
 """Dollars for one of each collateral; the last two vaults have one name."""
 
 NAMES = ("eWETH-1", "eWBTC-1", "eUSDC-2", "eWETH-1")
+RATES = (12 * 10**17, 105 * 10**16, 10**18, 0)
+"""What a share stands for, wad; the last vault does not say."""
+
 DEBT_DIGITS = 6
 WEIGHTS = {
     "deposit": 16,
@@ -68,7 +71,7 @@ def deployed(node: Node, *, unit: str = DOLLAR) -> KitMarket:
     """Deploy a vault that lends USDT against four others; quoted in dollars if not told."""
     artefacts, admin = chain_packages.contracts("vault_kit"), node.accounts[0]
     node.place_multicall()
-    asset = node.deploy(artefacts, "KitToken", "USDT")
+    asset = node.deploy(artefacts, "KitToken", "USDT", DEBT_DIGITS)
     oracle, connector = (node.deploy(artefacts, name) for name in ("KitOracle", "KitConnector"))
     vault = node.deploy(
         artefacts,
@@ -78,7 +81,11 @@ def deployed(node: Node, *, unit: str = DOLLAR) -> KitMarket:
         oracle.address,
         connector.address,
     )
-    collaterals = [node.deploy(artefacts, "KitCollateral", name) for name in NAMES]
+    collaterals = [
+        node.deploy(artefacts, "KitCollateral", name, held.address, rate)
+        for name, digits, rate in zip(NAMES, DIGITS, RATES, strict=True)
+        for held in [node.deploy(artefacts, "KitToken", name[1:5], digits)]
+    ]
     market = KitMarket(node, admin, vault, asset, collaterals, connector, oracle)
     # Prices are in the unit's own smallest units: wad of dollars, or of the asset's six digits.
     scale = 10**DEBT_DIGITS if unit == "asset" else WAD
