@@ -60,6 +60,9 @@ class Rulebook(Generic[T]):
         Dataclass of the risk parameters of one market.
     price_decimals
         Scale at which the rules read a price; None where they take it as it is stated.
+    price_power
+        (terms, asset) to the power of ten that makes of a price one of a whole token in whole
+        units of the quote; None where the terms do not tell.
     is_exact
         Whether the rules reckon in exact numbers of whole units: a price at any scale, amounts
         with any decimals, profit in the units of the cash.
@@ -125,6 +128,7 @@ class Rulebook(Generic[T]):
     tokens: Callable[[Account, Market, T], tuple[TokenAmount, ...] | Refusal] | None = None
     at_prices: Callable[[Account, Market, T], MarginAt] | None = None
     side: Callable[[Account, Market, T], Side | None] | None = None
+    price_power: Callable[[T, str], int | None] = lambda _terms, _asset: 0
     reads: Callable[[T], ReadLegs] = lambda _: ReadLegs()
     state: tuple[Variable, ...] = ()
     options: tuple[Variable, ...] = ()

@@ -581,14 +581,14 @@ def _rule(judged: RuleEvaluation) -> RuleAnswer:
         surplus=None if now.maintenance is None else exact_text(now.maintenance.surplus, scale),
         maintenance=maintenance,
         initial=maintenance if is_same else rules.side_text(now.initial, scale),
-        trigger=trigger_text(judged.trigger),
+        trigger=trigger_text(judged.trigger, judged.case),
         shock_trigger=shock_text(judged.shock),
         next_verdict=rules.next_text(judged.soon, judged.soon_at),
         flips_at=judged.flips_at,
     )
 
 
-def trigger_text(trigger: Trigger | None) -> TriggerAnswer | None:
+def trigger_text(trigger: Trigger | None, case: AccountInput) -> TriggerAnswer | None:
     """Return a trigger price in exact text; None where there is none."""
     if trigger is None or trigger.value is None:
         return None
@@ -598,6 +598,7 @@ def trigger_text(trigger: Trigger | None) -> TriggerAnswer | None:
         asset=trigger.asset,
         direction=trigger.direction,
         price=exact_text(trigger.value, trigger.decimals),
+        token_price=rules.token_price(case, trigger.asset, trigger.value, trigger.decimals),
     )
 
 

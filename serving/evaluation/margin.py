@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from models.margin.result import Headroom, Margin, Verdict
+from models.margin.result import Headroom, Margin, Side, Verdict
 from serving.evaluation import rules
 from serving.evaluation.inputs import AccountInput
 from serving.evaluation.item import Item
@@ -61,15 +61,14 @@ def margin_evaluation(
         standing=standing(now),
         collateral_value=None if worth is None else exact_text(worth.credit, now.value_decimals),
         debt=None if worth is None else exact_text(worth.requirement, now.value_decimals),
-        tokens=rules.evaluated(case, _tokens),
+        tokens=rules.evaluated(case, partial(_tokens, worth=worth, decimals=now.value_decimals)),
         next_verdict=rules.next_text(soon, soon_at),
         headroom=rules.evaluated(case, _headroom),
         risk_weights=None
         if risk is None
         else rules.evaluated(case, partial(risk_weights, risk=risk)),
         prices=tuple(
-            price_used(name, price, at=case.market.at)
-            for name, price in rules.used(case, now).items()
+            price_used(name, price, case=case) for name, price in rules.used(case, now).items()
         ),
         missing_prices=rules.missing_prices(case, now),
         degraded=bool(doubts),
@@ -81,8 +80,10 @@ def margin_evaluation(
     return MarginEvaluation(item=item, now=now, answer=answer)
 
 
-def _tokens(case: AccountInput) -> tuple[TokenAnswer, ...] | None:
-    """Return what each leg holds or owes in whole tokens, where that can be told."""
+def _tokens(
+    case: AccountInput, *, worth: Side | None, decimals: int
+) -> tuple[TokenAnswer, ...] | None:
+    """Return what each leg holds or owes in whole tokens and its value, where that can be told."""
     amounts = rules.token_amounts(case)
     if amounts is None:
         return None
@@ -91,10 +92,14 @@ def _tokens(case: AccountInput) -> tuple[TokenAnswer, ...] | None:
             kind=each.kind.value,
             asset=each.asset,
             amount=exact_text(each.amount, 0),
+            per_unit=None if unit is None else exact_text(unit, 0),
+            value=None if value is None else exact_text(value, decimals),
             text=token_text(english(), {"asset": each.asset, "amount": each.amount}),
             decimals=each.digits,
         )
-        for each in amounts
+        for each, value, unit in zip(
+            amounts, rules.leg_values(case, worth), rules.tokens_per_unit(case), strict=True
+        )
     )
 
 

@@ -1,7 +1,6 @@
 """What the margin's answers have in common: the rules' numbers in exact text."""
 
 from collections.abc import Mapping
-from datetime import datetime
 
 from models.domain import Exact, Price
 from models.errors import Fault, InvalidInput
@@ -42,11 +41,13 @@ def _side(side: Side | None, decimals: int) -> SurplusSide | None:
     )
 
 
-def price_used(asset: str, price: Price, *, at: datetime) -> PriceUsed:
+def price_used(asset: str, price: Price, *, case: AccountInput) -> PriceUsed:
     """Return one price with its age and what is wrong with it."""
+    at = case.market.at
     return PriceUsed(
         asset=asset,
         price=exact_text(price.value, price.decimals),
+        token_price=rules.token_price(case, asset, price.value, price.decimals),
         source=price.source,
         observed_at=price.observed_at,
         age_seconds=price.age(at).total_seconds(),

@@ -305,7 +305,7 @@ def _state(judged: RuleEvaluation, outcome: ForecastOutcome, at: datetime) -> St
         else float(Fraction(side.credit) / Fraction(side.requirement)),
         ratio=rules.ratio_text(now.ratio),
         surplus=None if side is None else exact_text(side.surplus, now.value_decimals),
-        trigger=trigger_text(judged.trigger),
+        trigger=trigger_text(judged.trigger, judged.case),
         shock_trigger=shock_text(judged.shock),
         forecast=forecast,
         degraded_reasons=doubts(judged, outcome),

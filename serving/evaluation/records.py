@@ -118,7 +118,8 @@ def _line(judged: RuleEvaluation) -> dict[str, Any]:
     columns["trigger_side"] = trigger.direction
     if trigger.asset is not None:
         columns["trigger_asset"] = trigger.asset
-        columns["trigger_price"] = _scaled(trigger.value, trigger.decimals)
+        power = judged.case.rulebook.price_power(judged.case.terms, trigger.asset) or 0
+        columns["trigger_price"] = _scaled(trigger.value, trigger.decimals - power)
     return columns
 
 

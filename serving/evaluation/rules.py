@@ -1,13 +1,16 @@
 """What every answer about the rules shares: faults, doubts about prices, exact text."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any, TypeVar
 
+from msgspec import structs
+
 from models import pegs
-from models.domain import Account, Exact, LegKind, Market, Price
+from models.domain import Account, Exact, Leg, LegKind, Market, Price
 from models.errors import Fault, InvalidInput
 from models.margin.result import Margin, Ratio, Refusal, Side, TokenAmount
 from models.margin.rulebook import Rulebook
@@ -21,6 +24,9 @@ T = TypeVar("T")
 
 NAMED = 5
 """Names that a sentence lists, at most."""
+
+MANY_UNITS = 10**27
+"""Units of a leg of which one is measured."""
 
 RATIO_DECIMALS = 18
 """Of a ratio that does not end."""
@@ -122,6 +128,44 @@ def worth(case: AccountInput) -> Side | None:
     if full is None or case.rulebook.bare is not None:
         return full
     return None if LegKind.DEBT in kinds else replace(full, requirement=0)
+
+
+def leg_values(case: AccountInput, whole: Side | None) -> tuple[Exact | None, ...]:
+    """Return what each leg is worth at the prices in force, without haircuts.
+
+    Parameters
+    ----------
+    whole
+        What `worth` says of the account.
+
+    Returns
+    -------
+    tuple
+        At the scale of the case's own margin, leg by leg: what the account would be without it
+        less. None of positions, of what is not pledged, and where the rules cannot tell.
+    """
+    legs = case.account.legs
+    kinds = Counter(leg.kind for leg in legs if leg.quantity)
+    if whole is None or not (kinds[LegKind.DEBT] or kinds[LegKind.POSITION]):
+        return (None,) * len(legs)
+
+    def value(place: int, leg: Leg) -> Exact | None:
+        if leg.kind is LegKind.POSITION or not leg.pledged:
+            return None
+        if not leg.quantity:
+            return 0
+        left: Side | None = Side(0, 0)
+        if kinds[leg.kind] > 1 or kinds[LegKind.POSITION]:
+            others = (*legs[:place], replace(leg, quantity=0), *legs[place + 1 :])
+            account = replace(case.account, legs=others)
+            left = case.rulebook.maintenance(account, case.market, _bare(case))
+        if left is None:
+            return None
+        if leg.kind is LegKind.DEBT:
+            return whole.requirement - left.requirement
+        return whole.credit - left.credit
+
+    return tuple(value(place, leg) for place, leg in enumerate(legs))
 
 
 def doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:
@@ -285,6 +329,24 @@ def token_amounts(case: AccountInput) -> tuple[TokenAmount, ...] | None:
         return None
     amounts = book.tokens(account, case.market, case.terms)
     return None if isinstance(amounts, Refusal) else amounts
+
+
+def tokens_per_unit(case: AccountInput) -> tuple[Fraction | None, ...]:
+    """Return the whole tokens that one unit of each leg stands for now, leg by leg.
+
+    Venues that round amounts up or down leave it inexact beyond 27 digits.
+    """
+    legs = tuple(replace(leg, quantity=MANY_UNITS) for leg in case.account.legs)
+    amounts = token_amounts(structs.replace(case, account=replace(case.account, legs=legs)))
+    if amounts is None:
+        return (None,) * len(legs)
+    return tuple(Fraction(each.amount) / MANY_UNITS for each in amounts)
+
+
+def token_price(case: AccountInput, asset: str, value: Exact, decimals: int) -> str | None:
+    """Return what a price of value / 10^decimals is for a whole token; None where not known."""
+    power = case.rulebook.price_power(case.terms, asset)
+    return None if power is None else exact_text(value, decimals - power)
 
 
 def refusal_text(refusal: Refusal | None) -> RefusalAnswer | None:

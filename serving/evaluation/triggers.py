@@ -154,4 +154,5 @@ def _price_trigger(trigger: Trigger, case: AccountInput) -> PriceTrigger:
         price=exact_text(trigger.value, trigger.decimals),
         decimals=trigger.decimals,
         move=float(moved - 1),
+        token_price=rules.token_price(case, trigger.asset, trigger.value, trigger.decimals),
     )

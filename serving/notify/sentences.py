@@ -147,7 +147,7 @@ class Speaker:
             yield words.say(
                 f"message.{trigger['direction']}",
                 asset=trigger["asset"],
-                price=words.amount(trigger["price"]),
+                price=words.amount(trigger.get("token_price") or trigger["price"]),
             )
         if rule["next_verdict"]:
             soon = rule["next_verdict"]

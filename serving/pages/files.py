@@ -48,6 +48,7 @@ GROUPS = (
     "heads",
     "leg",
     "level",
+    "measure",
     "order",
     "order_state",
     "origin",

@@ -97,7 +97,7 @@ def show(desk: ScoringService, call: Call, *, name: str) -> Answer:  # noqa: ARG
         "Vary": "Accept-Language, Cookie",
     }
     if stated:
-        cookie = f"{COOKIE}={stated}; Path=/desk; Max-Age={YEAR}; SameSite=Lax; HttpOnly"
+        cookie = f"{COOKIE}={stated}; Path=/; Max-Age={YEAR}; SameSite=Lax; HttpOnly"
         headers["Set-Cookie"] = cookie
     return Answer(body=shell(name, language), media_type=HTML, headers=headers)
 
@@ -192,6 +192,7 @@ OPERATIONS = (
         details="Asks this service alone, with the key that the reader gives.",
         meaning="A page that loads nothing from elsewhere",
         gives=("text/html",),
+        parameters=(LANGUAGE,),
     ),
     Operation(
         name="home",

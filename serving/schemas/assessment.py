@@ -72,11 +72,20 @@ class SideAnswer(AnswerStruct, frozen=True, kw_only=True):
 
 
 class TriggerAnswer(AnswerStruct, frozen=True, kw_only=True):
-    """The exact price at which the verdict flips, others held."""
+    """The exact price at which the verdict flips, others held.
+
+    Parameters
+    ----------
+    price
+        On the scale of the rulebook.
+    token_price
+        Of a whole token, quote units; null where the terms do not tell how it is divided.
+    """
 
     asset: str
     direction: Literal["below", "above"]
     price: str
+    token_price: str | None = None
 
 
 class ShockTrigger(AnswerStruct, frozen=True, kw_only=True):

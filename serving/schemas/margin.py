@@ -23,6 +23,8 @@ class PriceUsed:
     ----------
     price
         On the scale of the rulebook, exact.
+    token_price
+        Of a whole token, quote units, exact; null where the terms do not tell how it is divided.
     is_stale
         Whether it is older than its own limit, or than three hours where it states none.
     disputed
@@ -31,6 +33,7 @@ class PriceUsed:
 
     asset: str
     price: str
+    token_price: str | None
     source: str
     observed_at: datetime
     age_seconds: float
@@ -156,16 +159,23 @@ class TokenAnswer:
         `collateral`, `debt` or `position`, shorts below zero.
     amount
         Whole tokens, exact.
+    per_unit
+        Whole tokens that one unit of the leg stands for, to 27 digits: what events of the account
+        are told in tokens by; null where that is not known.
+    value
+        At the prices in force without haircuts, quote units, exact: what the whole would be less
+        without it. Null of positions, of what is not pledged, and where the rules cannot tell.
     text
         As people say it: `2,152.14 USDC`.
     decimals
-        Between a whole token and the smallest unit in which events tell what moved; 0 where they
-        tell whole tokens.
+        Between a whole token and its smallest unit; 0 where the venue counts in whole tokens.
     """
 
     kind: str
     asset: str
     amount: str
+    per_unit: str | None
+    value: str | None
     text: str
     decimals: int
 
@@ -223,6 +233,8 @@ class PriceTrigger:
         The price is exact to this digit: one step back the verdict is another.
     move
         price / price now - 1.
+    token_price
+        Of a whole token, quote units, exact; null where the terms do not tell how it is divided.
     """
 
     asset: str
@@ -230,6 +242,7 @@ class PriceTrigger:
     price: str
     decimals: int
     move: float
+    token_price: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ def notice_text(words: Words, notice: Facts) -> str:
     """Return why less than everything is said."""
     code, text = notice["code"], str(notice["text"])
     if words.has("notice", code):
-        return words.say(f"notice.{code}", text=text)
+        return words.say(f"notice.{code}", text=text, subject=text.partition(" ")[0].rstrip(":"))
     if words.has("rule_reason", code):
         return words.say("notice.unjudged", why=words.word("rule_reason", code))
     return text

@@ -44,6 +44,7 @@ PAGES = {
     "parameters": "/desk/parameters",
     "governance": "/desk/governance",
     "connect": "/desk/connect",
+    "docs": "/docs",
 }
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 THEMES = ("light", "dark")

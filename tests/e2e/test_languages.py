@@ -106,4 +106,8 @@ def test_a_page_keeps_the_language_that_was_chosen(caller: Caller) -> None:
     assert "Set-Cookie" not in kept.headers
     assert '<html lang="en"' in caller.get("/desk?lang=en", headers=cookie).text
     assert '<html lang="en"' in caller.get("/desk?lang=xx").text
+    assert "Path=/;" in chosen.headers["Set-Cookie"]  # the API's document is not under /desk
+    told = caller.get("/docs", headers=cookie).text
+    assert "nur auf Englisch" in told
+    assert 'id="english"' not in caller.get("/docs").text
     assert '<html lang="en"' in caller.get("/desk", headers={"Cookie": f"{name}=../x; a"}).text

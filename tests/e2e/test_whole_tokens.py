@@ -132,6 +132,76 @@ def test_a_plan_repays_in_whole_tokens(caller: Caller, name: str) -> None:
     assert "venue's units" not in action["text"]
 
 
+@pytest.mark.parametrize("name", [n for n in sorted(EXAMPLES) if n.split()[0] in PER_UNIT])
+def test_a_unit_of_a_leg_is_told_even_of_nothing(caller: Caller, name: str) -> None:
+    """Of an account that was closed, too: its events are amounts in that unit."""
+    stated = body_of(name)
+    for leg in stated["account"]["legs"]:
+        leg["quantity"] = "0"
+    told = caller.post("/v1/margin", json=stated).json()
+    (debt,) = [one for one in told["tokens"] if one["kind"] == "debt"]
+    assert Fraction(debt["amount"]) == 0
+    expected = PER_UNIT[name.split(maxsplit=1)[0]]
+    assert abs(Fraction(debt["per_unit"]) - expected) <= expected / 10**9
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_the_values_of_legs_add_up(caller: Caller, name: str) -> None:
+    """To what the whole is worth; of positions there is none, and what they gained is beside it."""
+    told = caller.post("/v1/margin", json=body_of(name)).json()
+    values = [(one["kind"], one["value"]) for one in told["tokens"]]
+    assert not [value for kind, value in values if kind == "position" and value is not None]
+    if told["debt"] is None or told["standing"]["reason"] == "no_debt":
+        assert not [value for _, value in values if value is not None]
+        return
+    for kind, whole in (("collateral", told["collateral_value"]), ("debt", told["debt"])):
+        parts = [Fraction(value) for one, value in values if one == kind and value is not None]
+        if "position" not in dict(values):
+            assert sum(parts) == Fraction(whole)
+
+
+def test_each_of_several_legs_has_its_value(caller: Caller) -> None:
+    """Two collaterals and two debts, each at its own price."""
+    stated = body_of("aave-v3 3.6")
+    legs = stated["account"]["legs"]
+    others = [
+        {**leg, "asset": asset, "quantity": str(int(leg["quantity"]) // 10)}
+        for leg, asset in zip(legs, ("USDC", "WETH"), strict=True)
+    ]
+    legs[:] = [
+        *legs,
+        {**others[0], "quantity": "100000000"},
+        {**others[1], "quantity": str(10**16)},
+    ]
+    stated["market"]["state"] |= {
+        name.replace(asset, other): value
+        for name, value in list(stated["market"]["state"].items())
+        for asset, other in (("WETH", "USDC"), ("USDC", "WETH"))
+    }
+    told = caller.post("/v1/margin", json=stated).json()
+    by_leg = {(one["kind"], one["asset"]): one for one in told["tokens"]}
+    prices = {"WETH": 2_000, "USDC": 1}
+    assert len(by_leg) == 4
+    for (_, asset), one in by_leg.items():
+        assert Fraction(one["value"]) == Fraction(one["amount"]) * prices[asset], one
+
+
+@pytest.mark.parametrize("name", ["euler-v2 evk", "fluid vault-t1", "morpho-blue 1"])
+def test_prices_are_told_of_whole_tokens(caller: Caller, name: str) -> None:
+    """Where the venue's own are of smallest units: two thousand, and the trigger in proportion."""
+    stated = body_of(name)
+    told = caller.post("/v1/margin", json=stated).json()
+    prices = {one["asset"]: one for one in told["prices"]}
+    assert Fraction(prices["WETH"]["token_price"]) == 2_000
+    flipping = caller.post("/v1/trigger", json=stated).json()["price_triggers"]
+    for one in flipping:
+        own = prices[one["asset"]]
+        shares = [Fraction(one[price]) / Fraction(own[price]) for price in ("price", "token_price")]
+        assert shares[0] == shares[1]
+    scored = caller.post("/v1/score", json=stated).json()["rule"]["trigger"]
+    assert scored["token_price"] in {one["token_price"] for one in flipping}
+
+
 def test_values_are_in_whole_units_of_the_quote(caller: Caller) -> None:
     """10.5 ether at 2,000 against 15,000 dollars; 11 against 18,000, in dollars of the debt."""
     euler = caller.post("/v1/margin", json=body_of("euler-v2 evk")).json()
@@ -139,6 +209,8 @@ def test_values_are_in_whole_units_of_the_quote(caller: Caller) -> None:
     assert Fraction(euler["debt"]) == 15_000
     assert Fraction(euler["standing"]["maintenance"]["credit"]) == 10 * 2_000 * Fraction(85, 100)
     fluid = caller.post("/v1/margin", json=body_of("fluid vault-t1")).json()
+    morpho = caller.post("/v1/margin", json=body_of("morpho-blue 1")).json()
+    assert (morpho["collateral_value"], morpho["debt"]) == ("20000", "16500")
     owed = Fraction(fluid["standing"]["maintenance"]["requirement"])
     # A tick is 0.15 % wide, and a position stands on the next above its ratio.
     assert 18_000 <= owed <= 18_000 * Fraction(10_016, 10_000)

@@ -547,6 +547,13 @@ def assets_of(leg: Leg, account: Account, market: Market, terms: Terms) -> Exact
     return Fraction(int(leg.quantity) * rate, WAD)
 
 
+def price_power(terms: Terms, asset: str) -> int | None:
+    """Return the power of ten between the oracle's price and one of whole tokens or shares."""
+    if not {asset, terms.unit_of_account} <= terms.decimals.keys():
+        return None
+    return terms.decimals[asset] - terms.decimals[terms.unit_of_account or ""]
+
+
 STATE = (
     Variable("interest_accumulator", "ray"),
     Variable("updated_at", "Unix seconds"),
@@ -567,6 +574,7 @@ RULEBOOKS = (
         state=STATE,
         options=OPTIONS,
         price_decimals=PRICE_DECIMALS,
+        price_power=price_power,
         margin=margin,
         reads=lambda terms: ReadLegs(debt={terms.asset}, position=NONE, has_flag=True),
         bare=bare,

@@ -398,6 +398,13 @@ def amount_of(leg: Leg, market: Market) -> Exact | Refusal:
     return Fraction(int(leg.quantity) * price, EXCHANGE_SCALE)
 
 
+def price_power(terms: Terms, _: str) -> int | None:
+    """Return the power of ten between the oracle's price and one of whole tokens."""
+    if not {terms.collateral_asset, terms.debt_asset} <= terms.decimals.keys():
+        return None
+    return terms.decimals[terms.collateral_asset] - terms.decimals[terms.debt_asset]
+
+
 STATE = (
     Variable("supply_exchange_price", "10^12"),
     Variable("borrow_exchange_price", "10^12"),
@@ -412,6 +419,7 @@ RULEBOOKS = (
         state=STATE,
         options=OPTIONS,
         price_decimals=ORACLE_DECIMALS,
+        price_power=price_power,
         margin=margin,
         reads=lambda terms: ReadLegs(
             collateral={terms.collateral_asset}, debt={terms.debt_asset}, position=NONE

@@ -346,6 +346,7 @@ def margin(account: Account, market: Market, terms: Terms) -> Margin:
         reason="within_lltv" if is_safe else "above_lltv",
         maintenance=side,
         initial=side,
+        value_decimals=terms.loan_decimals or 0,
         ratio=Ratio("health_factor", int(side.credit * WAD // side.requirement), 18),
         prices=(asset,),
     )
@@ -455,6 +456,13 @@ def tokens(account: Account, market: Market, terms: Terms) -> tuple[TokenAmount,
     return tuple(amounts)
 
 
+def price_power(terms: Terms, _: str) -> int | None:
+    """Return the power of ten between the oracle's price and one of whole tokens."""
+    if terms.loan_decimals is None or terms.collateral_decimals is None:
+        return None
+    return terms.collateral_decimals - terms.loan_decimals
+
+
 def bare(terms: Terms) -> Terms:
     """Return the terms with collateral counted in full."""
     return replace(terms, lltv=WAD)
@@ -476,6 +484,7 @@ RULEBOOKS = (
         terms=Terms,
         state=STATE,
         price_decimals=ORACLE_DECIMALS,
+        price_power=price_power,
         margin=margin,
         reads=lambda terms: ReadLegs(
             collateral={terms.collateral_asset}, debt={terms.loan_asset}, position=NONE

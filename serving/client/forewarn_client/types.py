@@ -2143,6 +2143,7 @@ class PriceTrigger(TypedDict):
     price: str
     decimals: int
     move: float
+    token_price: str | None
 
 
 class PriceUsed(TypedDict):
@@ -2150,6 +2151,7 @@ class PriceUsed(TypedDict):
 
     asset: str
     price: str
+    token_price: str | None
     source: str
     observed_at: str
     age_seconds: float
@@ -3014,6 +3016,8 @@ class TokenAnswer(TypedDict):
     kind: str
     asset: str
     amount: str
+    per_unit: str | None
+    value: str | None
     text: str
     decimals: int
 
@@ -3035,6 +3039,7 @@ class TriggerAnswer(TypedDict):
     asset: str
     direction: Literal["below", "above"]
     price: str
+    token_price: NotRequired[str | None]
 
 
 class TriggerBatch(TypedDict):

@@ -4,7 +4,7 @@ import { ask, withQuery } from "./ask.js";
 import { hang } from "./chart.js";
 import { band, ceiling, line } from "./draw.js";
 import {
-  age, amount, few, fixed, isBreached, isClosed, move, number, percent, range, short, span, tone, when,
+  age, amount, few, fixed, isBreached, isClosed, move, number, percent, priceOf, range, short, span, tone, when,
 } from "./format.js";
 import { settled, start, tell, trying } from "./frame.js";
 import { effectOf, headOf, stepsOf, textOf } from "./plan.js";
@@ -17,7 +17,7 @@ const DAY_MS = 86_400_000;
 const PAST = 500;
 /** Assessments between changes of the verdict of which one is shown. */
 const THIN = 24;
-const MOST_HAPPENED = 40;
+const MOST_HAPPENED = 100;
 
 const keyOfPath = () => decodeURIComponent(location.pathname.replace(/^\/desk\/accounts\//, ""));
 
@@ -143,7 +143,7 @@ function page() {
         const candles = await ask(withQuery("/v1/candles", { asset: this.asset, begin }));
         const own = this.flipping.price_triggers.filter((one) => one.asset === this.asset);
         this.lastClose = candles.close.at(-1) ?? null;
-        this.hasCandles = this.draw(candles, own.map((one) => number(one.price)), this.happened);
+        this.hasCandles = this.draw(candles, own.map((one) => number(priceOf(one))), this.happened);
       });
     },
 
@@ -151,7 +151,8 @@ function page() {
       const held = this.held;
       if (!held) return "";
       const { venue, version, market } = held;
-      return say("account_identity", { venue, version: version ?? "", market, when: when(held.opened_at) });
+      const named = say("account_identity", { venue, version: version ?? "", market });
+      return held.opened_at ? say("account_opened", { account: named, when: when(held.opened_at) }) : named;
     },
     get level() {
       return this.raised?.level ?? "";
@@ -206,6 +207,9 @@ function page() {
     },
     get isClosed() {
       return isClosed(this.level, this.rule?.verdict, this.rule?.maintenance?.requirement);
+    },
+    get pastWidth() {
+      return this.isClosed ? "two-thirds" : "half";
     },
     get verdict() {
       return this.isClosed ? say("closed") : word("verdict", this.rule?.verdict);
@@ -333,8 +337,8 @@ function page() {
         asset: one.asset,
         direction: one.direction,
         side: word("direction", one.direction),
-        price: amount(one.price),
-        exact: one.price,
+        price: amount(priceOf(one)),
+        exact: priceOf(one),
         move: move(one.move),
         isVolatile: one.asset in moving,
         note: one.asset in moving ? "" : ` ${say("only_off_its_peg")}`,
@@ -355,8 +359,8 @@ function page() {
     get prices() {
       return (this.margin?.prices ?? []).map((one) => ({
         asset: one.asset,
-        price: amount(one.price),
-        exact: `${one.price}, ${one.source}`,
+        price: amount(priceOf(one)),
+        exact: `${priceOf(one)}, ${one.source}`,
         age: age(one.age_seconds),
         observed: when(one.observed_at),
         doubt: one.disputed ?? (one.is_stale ? word("doubt", "price_stale") : ""),
@@ -452,7 +456,7 @@ function page() {
     /** What was alerted and what the owner did, newest first. */
     get happened() {
       const alerts = this.alerts.map((one) => ({
-        at: one.at, isAlert: true, tone: tone(one.level), what: word("level", one.level), text: word("change", one.kind),
+        at: one.at, isAlert: true, isRepeat: one.kind === "repeated", tone: tone(one.level), what: word("level", one.level), text: word("change", one.kind),
       }));
       const acts = (this.held?.events ?? []).map((one) => ({
         at: one.at, isAlert: false, tone: one.kind === "liquidate" ? "bad" : "ok", kind: one.kind,
@@ -461,13 +465,23 @@ function page() {
       const all = [...alerts, ...acts].sort((a, b) => (a.at < b.at ? 1 : -1));
       return all.slice(0, MOST_HAPPENED).map((one) => ({ ...one, shownAt: when(one.at) }));
     },
-    /** Return what an event moved: in tokens, where the one asset of its kind tells how it is divided. */
+    /** The same, with what was only repeated in one line. */
+    get course() {
+      const rows = [];
+      for (const one of this.happened) {
+        const last = rows.at(-1);
+        if (one.isRepeat && last?.isRepeat && last.what === one.what) last.times += 1;
+        else rows.push({ ...one, times: 1 });
+      }
+      return rows.map((one) => (one.times > 1 ? { ...one, text: say("so_many_times", { what: one.text, times: one.times }) } : one));
+    },
+    /** Return what an event moved: in tokens, where the one asset of its kind tells what a unit is. */
     moved(event, kind) {
       const asset = event[`${kind}_asset`];
       const fitting = (this.margin?.tokens ?? []).filter((one) => one.kind === kind && (!asset || one.asset === asset));
       const [only, ...others] = fitting;
-      if (!only || others.length > 0) return say("of_smallest_units", { amount: amount(event[kind]) });
-      return `${amount(String(number(event[kind]) / 10 ** only.decimals))} ${only.asset}`;
+      if (!only?.per_unit || others.length > 0) return say("of_smallest_units", { amount: amount(event[kind]) });
+      return `${amount(String(number(event[kind]) * number(only.per_unit)))} ${only.asset}`;
     },
     get isUneventful() {
       return this.happened.length === 0;
@@ -479,7 +493,10 @@ function page() {
       const held = (this.held?.legs ?? []).filter((leg) => leg.kind !== "position");
       return held.map((leg) => {
         const own = told.find((one) => one.asset === leg.asset && one.kind === leg.kind);
-        return { ...leg, kind: word("leg", leg.kind), amount: own ? amount(own.amount) : "–", exact: own?.amount ?? "" };
+        return {
+          ...leg, kind: word("leg", leg.kind), amount: amount(own?.amount), exact: own?.amount ?? "",
+          value: amount(own?.value), exactValue: own?.value ?? "",
+        };
       });
     },
     get terms() {
@@ -506,7 +523,7 @@ function page() {
     },
     /** Positions with entry, mark and profit; those whose price is not known say so. */
     get positions() {
-      const marks = Object.fromEntries((this.margin?.prices ?? []).map((one) => [one.asset, one.price]));
+      const marks = Object.fromEntries((this.margin?.prices ?? []).map((one) => [one.asset, priceOf(one)]));
       const held = (this.held?.legs ?? []).filter((leg) => leg.kind === "position");
       return held.map((leg) => {
         const [size, entry, mark] = [leg.quantity, leg.entry, marks[leg.asset]].map(number);

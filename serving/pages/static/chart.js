@@ -27,7 +27,7 @@ function bars() {
   return { upColor: up, downColor: down, wickUpColor: up, wickDownColor: down, borderVisible: false };
 }
 
-/** Pixels that the longest name of a mark takes. */
+/** Pixels that the longest name of a mark takes, and so the name of the trigger on its right. */
 const NAME_PX = 90;
 
 /** Return marks as the library wants them: those whose names would overlap are one mark. */
@@ -82,6 +82,8 @@ export function hang(element) {
       series.createPriceLine({ price, color: colour("bad"), lineWidth: 2, lineStyle: 2, title: say("trigger") }),
     );
     marks.setMarkers(markers(happened, times, element.clientWidth).sort((a, b) => a.time - b.time));
+    const room = Math.ceil((times.length * NAME_PX) / Math.max(element.clientWidth, NAME_PX));
+    chart.timeScale().applyOptions({ rightOffset: triggers.length ? room : 0 });
     chart.timeScale().fitContent();
     return times.length > 0;
   };

@@ -51,6 +51,11 @@ export function few(text) {
   return shaped(text, FEW);
 }
 
+/** Return a price of a whole token, exact; where that is not known, as the venue states it. */
+export function priceOf(one) {
+  return one.token_price ?? one.price;
+}
+
 /** Return exact text in few digits, such as 1.204M. */
 export function short(text) {
   return shaped(text, SHORT);

@@ -46,6 +46,9 @@ function page() {
     get chosen() {
       return this.listed.find((row) => row.id === this.picked);
     },
+    get listWidth() {
+      return this.chosen ? "third" : "";
+    },
     get isEmpty() {
       return this.listed.length === 0;
     },

@@ -100,10 +100,11 @@ function page() {
       return this.told !== null && this.told.challenger === null;
     },
     get features() {
-      return this.told?.models[0]?.features ?? [];
+      const features = this.told?.models[0]?.features ?? [];
+      return features.map((one) => ({ ...one, unit: word("measure", one.unit.replaceAll(/[ -]/g, "_")) }));
     },
     get movesAbsence() {
-      return this.registry?.absence ? say("no_promotions", { why: this.registry.absence }) : "";
+      return this.registry?.absence ? say("no_promotions") : "";
     },
     get hasMoves() {
       return this.moves.length > 0;
@@ -197,10 +198,11 @@ function page() {
       return say("pairs_note", { pairs: amount(found.pairs), when: when(found.begin) });
     },
     get besideAbsence() {
-      return this.beside?.absence ? say("side_by_side", { why: this.beside.absence }) : "";
+      return this.beside?.absence ? say("nothing_side_by_side") : "";
     },
     get driftAbsence() {
-      return this.drifted?.absence ?? "";
+      if (!this.drifted?.absence) return "";
+      return this.told?.in_use ? say("no_drift_report") : say("no_model_in_use");
     },
     get driftNote() {
       const report = this.drifted?.report;

@@ -1,7 +1,7 @@
 /** A change of a risk parameter: who would fall, where the cliff is, and the way to propose it. */
 
 import { ask } from "./ask.js";
-import { when } from "./format.js";
+import { amount, when } from "./format.js";
 import { needsScope, settled, start, tell, trying } from "./frame.js";
 import { counted, say, spaced } from "./words.js";
 
@@ -138,7 +138,7 @@ function page() {
       return String(this.told?.newly_count ?? "");
     },
     get debt() {
-      return this.told?.newly_debt ?? "";
+      return amount(this.told?.newly_debt);
     },
     get freed() {
       return String(this.told?.freed_count ?? "");
@@ -166,7 +166,10 @@ function page() {
       return (this.told?.newly ?? []).map((row) => ({
         ...row,
         market: `${row.venue} ${row.market}`,
-        collateral: row.collateral ?? "–",
+        exactDebt: row.debt,
+        debt: amount(row.debt),
+        exactCollateral: row.collateral ?? "",
+        collateral: amount(row.collateral),
         link: `/desk/accounts/${encodeURIComponent(row.account)}`,
       }));
     },

@@ -4,7 +4,10 @@
 export function ofAssets(tree, assets) {
   const isHeld = (name) => assets.includes(name);
   const own = (value) => {
-    if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+    if (value === null || typeof value !== "object") return value;
+    if (Array.isArray(value)) {
+      return Object.fromEntries(Object.entries(value).filter(([, one]) => one?.asset === undefined || isHeld(one.asset)));
+    }
     const names = Object.keys(value);
     const kept = names.some(isHeld) ? names.filter(isHeld) : names;
     return Object.fromEntries(kept.map((name) => [name, own(value[name])]));

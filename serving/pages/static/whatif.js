@@ -1,6 +1,6 @@
 /** What-if: levers on prices and legs, and the question that they make. */
 
-import { amount, move, number, percent, readNumber, span, typed } from "./format.js";
+import { amount, move, number, percent, priceOf, readNumber, span, typed } from "./format.js";
 import { say, spaced, word } from "./words.js";
 
 const MILLION = 1_000_000;
@@ -21,9 +21,9 @@ const share = (percentage) => String(Number((percentage / 100).toFixed(9)));
  * A value is a percentage; `free` is what may be typed: a price, or a percentage of a leg.
  */
 export function leversOf(legs, prices) {
-  const priced = prices.map(({ asset, price }) => ({
+  const priced = prices.map(({ asset, ...one }) => ({
     key: `price ${asset}`, name: say("price_of", { asset }), freeTitle: say("price_of_typed", { asset }),
-    asset, price: number(price), least: -60, most: 60, value: 0,
+    asset, price: number(priceOf(one)), least: -60, most: 60, value: 0,
   }));
   const held = legs.map((leg, place) => ({
     key: `leg ${place}`, name: say(`lever_${leg.kind}`, { asset: leg.asset }),
@@ -73,7 +73,7 @@ function chance(state, horizon, head) {
 }
 
 function trigger(state) {
-  return state.trigger ? `${state.trigger.asset} ${amount(state.trigger.price)}` : "–";
+  return state.trigger ? `${state.trigger.asset} ${amount(priceOf(state.trigger))}` : "–";
 }
 
 /** Return the lines that set two states of an account beside each other. */

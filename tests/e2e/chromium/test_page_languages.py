@@ -124,6 +124,9 @@ def test_a_choice_on_the_page_is_kept(chromium: Browser, origin: str) -> None:
         page.goto(f"{origin}{path_of('account', origin)}")
         page.wait_for_load_state("networkidle")
         assert page.locator("#verdict-title").inner_text() == "Was die Regeln sagen"
+        ends = [page.locator(at).bounding_box() for at in (".brand", "#theme")]
+        tops = [box["y"] + box["height"] / 2 for box in ends if box]
+        assert abs(tops[0] - tops[1]) < 8  # one line, the button too
         assert "%" in page.locator("#ratio").inner_text()
         assert "," in page.locator("#ratio").inner_text()
         assert page.locator(".chart table").is_visible()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -125,6 +126,14 @@ def watched(chromium: Browser, moved: Served) -> Iterator[Watched]:
     with browser.watching(chromium, moved.origin) as found:
         yield found
     assert found.errors == []
+
+
+def clipped(page: Page) -> list[str]:
+    """Return the tables that do not fit the width that they have."""
+    wide = "e.offsetParent && e.scrollWidth > e.clientWidth + 1"
+    found = f"[...document.querySelectorAll('.scroll')].filter((e) => {wide})"
+    told: list[str] = page.evaluate(f"{found}.map((e) => e.getAttribute('aria-label'))")
+    return told
 
 
 def rows(page: Page, table: str) -> list[str]:
@@ -417,6 +426,7 @@ def test_alerts_tell_what_fired_and_whether_it_arrived(watched: Watched, moved: 
     expect(page.locator("#summary")).to_contain_text(f"{counts['critical']} critical")
     dead = moved.ask("/v1/deliveries?status=dead")["deliveries"]
     expect(page.locator("#dead tbody tr")).to_have_count(len(dead))
+    assert clipped(page) == []
     page.locator("#dead button").first.click()
     expect(page.locator("#note")).to_have_text("1 put back to be sent.")
     expect(page.locator("#dead tbody tr")).to_have_count(len(dead) - 1)
@@ -787,13 +797,16 @@ def test_a_liquidated_account_that_owes_nothing_is_closed(
         with local.listening(app) as origin, browser.watching(chromium, origin) as found:
             said = httpx.post(f"{origin}/v1/assessments", json={"accounts": [name]}, timeout=60.0)
             assert said.status_code == 200, said.text
+            margin = Served(app, origin).ask("/v1/margin", {"account": name})
+            (token,) = [one for one in margin["tokens"] if one["kind"] == "debt"]
+            repaid = owed * Fraction(token["per_unit"])
             found.page.goto(f"{origin}/desk/accounts/{quote(name, safe='')}")
             expect(found.page.locator("#level")).to_have_text("liquidated")
             expect(found.page.locator("#verdict")).to_have_text("closed")
             expect(found.page.locator("#verdict")).to_have_class("tag big")
             expect(found.page.locator("#past .tag").first).to_have_text("closed")
             expect(found.page.locator("#happened")).to_contain_text(
-                f"liquidate {owed / 10**18:,.6g} DAI"
+                f"liquidate {float(repaid):,.6g} DAI"
             )
 
 
@@ -844,6 +857,7 @@ def test_a_perpetual_account_shows_entry_mark_and_profit(watched: Watched, moved
     page = watched.open("/desk/accounts/short")
     row = page.locator("#positions tbody tr")
     expect(row.locator("th")).to_have_text("BTC/USDT:USDT short")
+    expect(page.locator("#legs tbody td").nth(2)).to_have_text("10,000")
     figures = ["0.4", "60,000", "54,000", "21.6K", "2.4K"]
     assert row.locator("td").all_inner_texts() == figures
     expect(page.locator("#positions caption")).to_contain_text("leverage 1.74")

@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 
+from features.pipeline import FEATURES
 from models.alerting.evidence import MEANINGS
 from serving.pages import files, shells
 from serving.pages.files import GROUPS, HERE, static
@@ -196,6 +197,13 @@ def test_every_group_that_the_scripts_read_is_sent() -> None:
     """And none beside: what a page moves is small."""
     read = {group for text in SCRIPTS.values() for group in re.findall(r'\bword\("(\w+)"', text)}
     assert read | {"format", "unit", "desk"} == set(GROUPS)
+
+
+@pytest.mark.parametrize("language", sorted(TABLES))
+def test_every_unit_of_a_feature_has_a_word(language: str) -> None:
+    """The page of the model tells each; a bare number has none."""
+    units = {re.sub("[ -]", "_", feature.unit) for feature in FEATURES} - {"1"}
+    assert units == set(TABLES[language]["measure"])
 
 
 @pytest.mark.parametrize("language", sorted(TABLES))
