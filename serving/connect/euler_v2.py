@@ -214,16 +214,16 @@ class EulerV2Reader:
             is_double = name in {labels[0], *names.values()}
             names[vault] = f"{name}-{vault[2:8]}" if is_double else name
         unit_name = "USD" if unit.lower() == DOLLAR else labels[1]
-        held = await chain.call([ASSET.at(vault) for vault in vaults], block)
+        underlying = await chain.call([ASSET.at(vault) for vault in vaults], block)
         divided = {unit_name: unit, labels[0]: asset} | {
             names[vault]: ASSET.read(answer)
-            for vault, answer in zip(vaults, held, strict=True)
+            for vault, answer in zip(vaults, underlying, strict=True)
             if not isinstance(answer, Reverted) and answer
         }
-        told = await chain.call([DECIMALS.at(token) for token in divided.values()], block)
+        decimals = await chain.call([DECIMALS.at(token) for token in divided.values()], block)
         digits = {unit_name: USUAL_DIGITS} | {
             name: value
-            for name, answer in zip(divided, told, strict=True)
+            for name, answer in zip(divided, decimals, strict=True)
             if (value := decimals_of(answer)) is not None
         }
         self.layout = Layout(
