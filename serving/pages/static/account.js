@@ -8,7 +8,7 @@ import {
 } from "./format.js";
 import { settled, start, tell, trying } from "./frame.js";
 import { effectOf, headOf, stepsOf, textOf } from "./plan.js";
-import { flat, ofAssets } from "./terms.js";
+import { flat, ofAssets, readable } from "./terms.js";
 import { compare, leversOf, question } from "./whatif.js";
 import { counted, say, spaced, word } from "./words.js";
 
@@ -55,6 +55,7 @@ function page() {
     flipping: null,
     margin: null,
     inForce: null,
+    meanings: null,
     alerts: [],
     history: [],
     levers: [],
@@ -125,6 +126,8 @@ function page() {
 
     async readTerms() {
       const { venue, version, market, terms } = this.held;
+      const { rulebooks } = await ask("/v1/rulebooks");
+      this.meanings = rulebooks.find((book) => book.venue === venue && book.version === version)?.parameters;
       if (terms !== null && typeof terms === "object") {
         this.inForce = { terms, origin: "account" };
         return;
@@ -500,7 +503,8 @@ function page() {
       });
     },
     get terms() {
-      return this.areAllTerms ? flat(this.inForce?.terms) : ofAssets(this.inForce?.terms, this.heldAssets);
+      const lines = this.areAllTerms ? flat(this.inForce?.terms) : ofAssets(this.inForce?.terms, this.heldAssets);
+      return readable(lines, this.meanings);
     },
     get heldAssets() {
       return (this.held?.legs ?? []).map((leg) => leg.asset);

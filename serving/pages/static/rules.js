@@ -4,7 +4,7 @@ import { ask, withQuery } from "./ask.js";
 import { formOf, withField, withLeg, withoutLeg } from "./calculator.js";
 import { move, tone, when } from "./format.js";
 import { start, trying } from "./frame.js";
-import { flat } from "./terms.js";
+import { flat, readable } from "./terms.js";
 import { counted, say, spaced, word } from "./words.js";
 
 const EXAMPLES = new URL("examples.json", import.meta.url).pathname;
@@ -192,7 +192,9 @@ function page() {
       return this.inForce?.source ? say("source_of", { source: this.inForce.source }) : "";
     },
     get terms() {
-      return flat(this.inForce?.terms);
+      const { venue, version, terms } = this.inForce ?? {};
+      const book = this.rulebooks.find((one) => one.venue === venue && one.version === version);
+      return readable(flat(terms), book?.parameters);
     },
   };
 }

@@ -22,3 +22,23 @@ export function flat(tree, prefix = "") {
       : [{ name: prefix + name, value: value === null ? "–" : String(value) }],
   );
 }
+
+const PLACES = { wad: 18, ray: 27, rad: 45 };
+
+/** Return a whole number with so many digits after the point, exact. */
+function pointed(text, places) {
+  const digits = text.padStart(places + 1, "0");
+  const after = digits.slice(-places).replace(/0+$/, "");
+  return digits.slice(0, -places) + (after && `.${after}`);
+}
+
+/** Return lines of terms with what each means; whole numbers in fixed point as people write them. */
+export function readable(lines, meanings) {
+  return lines.map((line) => {
+    const parts = line.name.split(".");
+    const meaning = meanings?.[line.name] ?? meanings?.[`${parts[0]}.${parts.at(-1)}`] ?? "";
+    const unit = /(?:, | in )(wad|ray|rad)\b/.exec(meaning)?.[1];
+    const isFixed = unit && /^\d+$/.test(line.value);
+    return { ...line, value: isFixed ? pointed(line.value, PLACES[unit]) : line.value, note: [meaning, isFixed && line.value].filter(Boolean).join(": ") };
+  });
+}

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -466,6 +467,10 @@ def test_the_calculator_judges_by_any_rulebook(watched: Watched, moved: Served) 
     expect(page.locator("#body-fault")).to_contain_text("/account/venue")
     page.locator('[data-record="maker dss ETH-B"]').click()
     expect(page.locator("#terms-note")).to_contain_text("in force at")
+    stated = moved.ask("/v1/rulebooks/maker/dss/terms/ETH-B")["terms"]["mat"]
+    ratio = page.locator("#terms tr").filter(has=page.get_by_text("mat", exact=True)).locator("td")
+    expect(ratio).to_have_text(f"{int(stated) / 10**27:g}")
+    expect(ratio).to_have_attribute("title", f"Liquidation ratio, ray: {stated}")
     page.wait_for_load_state("networkidle")
     assert [error for error in watched.errors if "422" not in error] == []
     watched.errors.clear()  # the browser writes down every refusal, here wanted ones
@@ -837,7 +842,8 @@ def test_real_vaults_are_shown_as_they_stood(
             expect(page.locator("#ratio")).to_have_attribute("title", ratio)
             page.locator('[data-lever="price ETH"]').fill("-30")
             expect(page.locator('[data-then="verdict"]')).to_have_text("liquidatable")
-            expect(page.locator("#terms")).to_contain_text("mat")
+            owed = page.locator("#terms tr").filter(has=page.get_by_text("dust", exact=True))
+            expect(owed).to_have_text(re.compile(r"^dust\d{2,5}$"))
     assert found.errors == []
 
 
