@@ -216,6 +216,9 @@ def _stored(
         yield (_warning if is_mute or not names else _ok)("channels", text)
         if any(channel.kind == "mail" for channel in live) and alerting.mail_url is None:
             yield _fault("channels", "mail cannot be sent: $FOREWARN_ALERTS_MAIL_URL is not set")
+        if live and alerting.public_url is None:
+            lack = "messages carry no links to acknowledge, mute or stop"
+            yield _warning("channels", f"{lack}: $FOREWARN_ALERTS_PUBLIC_URL is not set")
         sealed = [link for link in connections.every(transaction) if link.sealed is not None]
         if sealed and not _has_key(environment):
             yield _fault("connections", f"{len(sealed)} are sealed, and no key to unseal is set")

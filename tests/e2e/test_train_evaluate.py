@@ -1,6 +1,7 @@
 """Train and evaluate from the command line, on a simulated log in a real source's files."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -112,6 +113,10 @@ def test_the_report_holds_every_rung_on_the_same_rows(
         assert loss["low"] <= loss["value"] <= loss["high"]
     assert "ratio at liquidation median" in printed
     assert "liquidated, as observed within 24h" in printed
+    told = " ".join(printed.split())
+    named = set(re.findall(r"(?:beats|equals|beat) (B\w+) \(", told))
+    assert named
+    assert {name for name in named if f"{name}: {BASELINES[name]}." not in told} == set()
 
 
 def test_a_bundle_set_beside_itself_changes_nothing(

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from training.baselines.baselines import CALIBRATED
+from training.baselines.baselines import BASELINES, CALIBRATED
 from training.evaluation.slices import STRESS
 
 COLUMNS: Mapping[str, tuple[str, str]] = {
@@ -53,7 +53,9 @@ def show(report: Mapping[str, Any], console: Console) -> None:
             console.print(_levels(title, report[key]))
     for table in _beside_tables(report):
         console.print(table)
-    for line in verdicts(report):
+    said = list(verdicts(report))
+    named = [rung for rung in CALIBRATED if any(f" {rung} (" in line for line in said)]
+    for line in (*said, *(f"{rung}: {BASELINES[rung]}." for rung in named)):
         console.print(line)
 
 

@@ -140,6 +140,9 @@ def test_channels_connections_clock_and_prices_are_looked_at(store: Any, tmp_pat
         market.push_prices(transaction, [("BTC", price)], now=later)
     findings = look(tmp_path)
     assert "MAIL_URL" in findings["channels", Status.FAULT][0]
+    assert "no links" in findings["channels", Status.WARNING][0]
+    public = look(tmp_path, FOREWARN_ALERTS_PUBLIC_URL="https://risk.example.org")
+    assert ("channels", Status.WARNING) not in public
     assert "no key to unseal" in findings["connections", Status.FAULT][0]
     assert "still to come" in findings["clock", Status.FAULT][0]
     assert ("connections", Status.OK) in look(tmp_path, **{VARIABLE: key})
