@@ -36,31 +36,47 @@ def _past_ratios(
     """
     second, first, end, collateral, debt = now
     out = np.full(MONTH - 1, np.nan)
-    k = end - 1
-    for back in range(1, MONTH):
+    # Hours back for which there are candles.
+    least = 1 if place < len(close) + stride else (place - len(close)) // stride + 1
+    most = min(MONTH - 1, place // stride)
+    k, back = end - 1, 1
+    while back < MONTH:
         while k >= first and at[k] >= second - back * HOUR:
             collateral, debt = collateral_before[k], debt_before[k]
             k -= 1
-        i = place - back * stride
-        if 0 <= i < len(close) and collateral > 0.0 and debt > 0.0:
-            out[MONTH - 1 - back] = collateral * close[i] / debt
+        # The holdings of this hour are those of every hour back to the next event.
+        same = MONTH if k < first else min((second - at[k] + HOUR - 1) // HOUR, MONTH)
+        if collateral > 0.0 and debt > 0.0:
+            from_hour, to_hour = max(back, least), min(same, most + 1)
+            if from_hour < to_hour:
+                hours = out[MONTH - to_hour : MONTH - from_hour]
+                closes = close[place - (to_hour - 1) * stride : place + 1 : stride]
+                for i in range(len(hours)):
+                    hours[i] = collateral * closes[i] / debt
+        back = same
     return out
 
 
 @numba.njit(cache=True)
 def _count(ratio: Floats, limits: Floats, out: Floats) -> None:
-    """Add hours seen, hours under each limit, and how often it was near and next no more."""
+    """Write hours seen, hours under each limit, and how often it was near and next no more."""
+    # One loop without a branch for each count: a processor compares several hours at once.
+    unseen = 0
+    for value in ratio:
+        unseen += np.isnan(value)
+    out[0] = len(ratio) - unseen
+    for level in range(len(limits)):
+        under = 0
+        for value in ratio:
+            under += value < limits[level]
+        out[1 + level] = under
+    if not out[1 + NEAR]:
+        return
     is_near = False
     for value in ratio:
-        if np.isnan(value):
-            continue
-        out[0] += 1.0
-        for level in range(3):
-            if value < limits[level]:
-                out[1 + level] += 1.0
         if is_near and value >= limits[NEAR]:
             out[4] += 1.0
-        is_near = value < limits[NEAR]
+        is_near = value < limits[NEAR] or (is_near and np.isnan(value))
 
 
 @numba.njit(cache=True)
@@ -106,9 +122,10 @@ def _lived(
         ratio = _past_ratios(at, collateral_before, debt_before, now, close, place[row], stride)
         ratio /= line[row]
         _count(ratio, limits, out[row])
-        out[row, 5], out[row, 6] = _answers_of(
-            ratio, limits[DANGER], at, kind, rows[row], first[row], end[row]
-        )
+        if out[row, 1 + DANGER]:
+            out[row, 5], out[row, 6] = _answers_of(
+                ratio, limits[DANGER], at, kind, rows[row], first[row], end[row]
+            )
     return out
 
 
