@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sys
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -86,6 +87,17 @@ class _GaugeCollector:
             yield family
 
 
+class Distribution(Histogram):
+    """A histogram that takes many values at once, where the library's takes one by one."""
+
+    def observe_all(self, values: Sequence[float]) -> None:
+        """Count values, none of them NaN, as observing each would."""
+        self._sum.inc(sum(values))
+        places = collections.Counter(bisect_left(self._upper_bounds, value) for value in values)
+        for place, count in places.items():
+            self._buckets[place].inc(count)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruments:
     """Everything counted."""
@@ -94,9 +106,9 @@ class Instruments:
     latency: Histogram
     assessments: Counter
     refusals: Counter
-    scores: Histogram
-    price_ages: Histogram
-    position_ages: Histogram
+    scores: Distribution
+    price_ages: Distribution
+    position_ages: Distribution
     is_degraded: Gauge
     written: Counter
 
@@ -115,11 +127,13 @@ def instruments() -> Instruments:
             "forewarn_assessments_total", "Accounts assessed", ["verdict", "degraded"]
         ),
         refusals=Counter("forewarn_refusals_total", "Requests refused", ["kind"]),
-        scores=Histogram(
+        scores=Distribution(
             "forewarn_expected_24h", "Expected probability within 24 h", buckets=SCORE_EDGES
         ),
-        price_ages=Histogram("forewarn_price_age_seconds", "Oldest price used", buckets=AGE_EDGES),
-        position_ages=Histogram(
+        price_ages=Distribution(
+            "forewarn_price_age_seconds", "Oldest price used", buckets=AGE_EDGES
+        ),
+        position_ages=Distribution(
             "forewarn_position_age_seconds", "Age of stored positions scored", buckets=AGE_EDGES
         ),
         is_degraded=Gauge(
@@ -138,18 +152,22 @@ def record(assessments: Sequence[Assessment | FaultyItem]) -> None:
     )
     for (verdict, degraded), count in kinds.items():
         metrics.assessments.labels(verdict=verdict, degraded=degraded).inc(count)
-    for assessment in judged:
-        if assessment.oldest_price_age_seconds is not None:
-            metrics.price_ages.observe(assessment.oldest_price_age_seconds)
-        for entry in assessment.forecast:
-            if entry.horizon == REFERENCE:
-                metrics.scores.observe(entry.expected)
+    ages = [assessment.oldest_price_age_seconds for assessment in judged]
+    metrics.price_ages.observe_all([age for age in ages if age is not None])
+    metrics.scores.observe_all(
+        [
+            entry.expected
+            for assessment in judged
+            for entry in assessment.forecast
+            if entry.horizon == REFERENCE
+        ]
+    )
 
 
 def observe_positions(since: Mapping[str, datetime], *, at: datetime) -> None:
     """Count how long the positions asked about have stood."""
-    for moment in since.values():
-        instruments().position_ages.observe((at - moment).total_seconds())
+    ages = [(at - moment).total_seconds() for moment in since.values()]
+    instruments().position_ages.observe_all(ages)
 
 
 def visited(visit: Visit) -> None:
