@@ -79,6 +79,7 @@ PARTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         (*FEWER, "60000", "--dask"),
     ),
     ("Ten minutes at 70 % load", ("tests/bench/soak.py",), ("60",)),
+    ("The book page", ("tests/bench/pages.py", "100000"), FEWER),
     ("Size of history, and its end", ("tests/bench/bulk.py",), ()),
     ("Exact rules", ("tests/bench/exact.py",), ()),
 )
