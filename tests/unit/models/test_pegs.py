@@ -19,6 +19,7 @@ from serving.evaluation.buffers import buffer
 from serving.evaluation.records import record_of_rules
 from serving.evaluation.rule_evaluation import RuleEvaluation, evaluate_rules
 from serving.evaluation.stress import ALL, by_shock
+from serving.pages.files import HERE
 from serving.schemas import requests as wire
 
 DESK = ScoringService(model=Model(bundle=None), clock=lambda: many_venues.AT)
@@ -162,3 +163,13 @@ def test_a_common_move_that_is_past_is_no_room() -> None:
     found = buffer(one)
     assert found is not None
     assert found < 0
+
+
+def test_the_price_kept_is_of_a_whole_token() -> None:
+    """Of Morpho, whose oracle tells a smallest unit in smallest units: 18 and 6 digits."""
+    examples = json.loads((HERE / "static/examples.json").read_text())
+    (one,) = judged(examples["morpho-blue 1"])
+    said = record_of_rules(one, ForecastOutcome(), at=many_venues.AT, model_version=None)
+    assert one.trigger is not None
+    stated = Fraction(one.trigger.value or 0) / 10**one.trigger.decimals
+    assert said.trigger_price == pytest.approx(float(stated * 10**12))

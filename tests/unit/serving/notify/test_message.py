@@ -1,6 +1,7 @@
 """Messages say what changed in the receiver's language, and foreign text stays text."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def body(
     more: int = 0,
     was: Level = Level.WATCH,
     causes: tuple[Cause, ...] = (NEXT,),
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return the facts of one account's rise to critical."""
     transition = Transition(
         account=account,
@@ -129,3 +130,21 @@ def test_a_message_about_several_offers_only_to_stop() -> None:
         "stop"
     ]
     assert links(None, KEY, receiver="o", account="a", channel="c", at=AT) == {}
+
+
+@pytest.mark.parametrize(
+    ("trigger", "told"),
+    [
+        ({"price": "0.0000000017", "token_price": "1744.186"}, "WETH below 1,744.19."),
+        ({"price": "1744.186"}, "WETH below 1,744.19."),
+    ],
+)
+def test_a_trigger_is_told_of_a_whole_token(trigger: dict[str, str], told: str) -> None:
+    """Where the venue's own price is of smallest units; a message kept from before has no other."""
+    rule = {"verdict": "safe", "reason": "within_lltv", "ratio": None, "surplus": None}
+    rule |= {"next_verdict": None, "trigger": {"asset": "WETH", "direction": "below", **trigger}}
+    said = {"as_of": AT.isoformat(), "prices_as_of": None, "rule": rule, "forecast": []}
+    said |= {"rulebook": {"venue": "morpho-blue", "version": "1"}, "degraded_reasons": []}
+    stated = body()
+    stated["items"][0]["assessment"] = {**said, "reasons": [], "model_version": None}
+    assert told in compose(stated, "en", {}).text
