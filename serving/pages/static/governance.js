@@ -151,7 +151,7 @@ function page() {
       }));
     },
     get entries() {
-      return this.lines.map((row) => ({ number: row.number, when: when(row.entry.time), actor: row.entry.actor, action: spaced(row.entry.action), subject: row.entry.subject }));
+      return this.lines.map((row) => ({ number: row.number, when: when(row.entry.time), actor: row.entry.actor, action: word("proposal", row.entry.action), subject: row.entry.subject }));
     },
     verify() {
       return trying(async () => {
