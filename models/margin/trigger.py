@@ -16,6 +16,7 @@ T = TypeVar("T")
 CEILING = 2**128
 SHOCK_GRID = 10**9
 MOST_SHOCK = 1000
+PEAK_STEP = SHOCK_GRID // 10**4
 AIM_STEP = 64
 MOST_AIMS = 4
 BREACHED = frozenset({Verdict.LIQUIDATABLE, Verdict.NOT_EXECUTABLE})
@@ -258,7 +259,8 @@ def shock_trigger(
     -------
     Trigger | None
         The shock nearest to zero at which the account is liquidatable (or, for one that
-        already is, the last that leaves it so); falls are tried before rises.
+        already is, the last that leaves it so); falls are tried before rises. What is safe
+        between two shocks alone is seen where they are a ten-thousandth apart.
     """
     priced = {asset: beta for asset, beta in betas.items() if asset in market.prices}
 
@@ -278,15 +280,25 @@ def shock_trigger(
     def is_breached(steps: int) -> bool:
         return verdict(steps) in BREACHED
 
-    def surplus(factor: int) -> Exact | None:
-        side = judged(factor - SHOCK_GRID).maintenance
+    def surplus(steps: int) -> Exact | None:
+        side = judged(steps).maintenance
         return None if side is None else side.surplus
 
-    aim = aimed(surplus, start=SHOCK_GRID) - SHOCK_GRID
+    aim = aimed(lambda factor: surplus(factor - SHOCK_GRID), start=SHOCK_GRID) - SHOCK_GRID
     most = evaluable(verdict, near=0, high=MOST_SHOCK * SHOCK_GRID)
     for low, high in ((-SHOCK_GRID, 0), (0, most)):
         start = aim if low <= aim <= high else 0
         crossing = boundary(is_breached, near=start, low=low, high=high)
+        if crossing is None and is_breached(0):
+            # Finer steps than a price's own leave it where it is: a peak is not seen by them.
+            ends = improving(
+                lambda parts: surplus(parts * PEAK_STEP),
+                near=0,
+                low=-(-low // PEAK_STEP),
+                high=high // PEAK_STEP,
+            )
+            low, high = (end * PEAK_STEP for end in ends)  # noqa: PLW2901 - it narrows
+            crossing = boundary(is_breached, near=0, low=low, high=high)
         if crossing is not None:
             return Trigger(
                 kind="shock",

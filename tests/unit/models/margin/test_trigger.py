@@ -211,17 +211,17 @@ def test_time_trigger_that_does_not_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mark", "found"),
+    ("mark", "found", "shock"),
     [
         # 10 · price - 2,500 of equity against 1 % of 200 · price: safe from 312.5 on, ...
-        (100, [("below", 312_500)]),
+        (100, [("below", 312_500)], ("below", "2.125009999")),
         # ... up to where brackets of 10 % from 100,000 on ask for more than that.
-        (400, [("below", 312_500), ("above", 1_550_000)]),
-        (2_000, [("above", 1_550_000)]),
+        (400, [("below", 312_500), ("above", 1_550_000)], ("below", "-0.218747501")),
+        (2_000, [("above", 1_550_000)], ("above", "-0.225")),
     ],
 )
 def test_an_account_that_is_safe_between_two_prices_alone(
-    mark: int, found: list[tuple[str, int]]
+    mark: int, found: list[tuple[str, int]], shock: tuple[str, str]
 ) -> None:
     """Long 105 at 100 and short 95 at 2,000 / 19, with 2,000 owed; whatever the price now.
 
@@ -238,11 +238,10 @@ def test_an_account_that_is_safe_between_two_prices_alone(
     )
     hedged = Account(id="a", venue="binance-usdm", version="2026-09", market="m", legs=legs)
     price = Price(value=mark * 1_000, decimals=3, observed_at=AT)
-    triggers = price_triggers(
-        load("binance-usdm", "2026-09"),
-        hedged,
-        Market(at=AT, prices={"X": price}),
-        tiered_perp.Terms(symbols={"X": tiers}),
-        asset="X",
-    )
+    rules, terms = load("binance-usdm", "2026-09"), tiered_perp.Terms(symbols={"X": tiers})
+    around = Market(at=AT, prices={"X": price})
+    triggers = price_triggers(rules, hedged, around, terms, asset="X")
     assert [(trigger.direction, trigger.value) for trigger in triggers] == found
+    moved = shock_trigger(rules, hedged, around, terms, betas={"X": Fraction(1)})
+    assert moved is not None
+    assert (moved.direction, moved.value) == (shock[0], Fraction(shock[1]))
