@@ -92,6 +92,9 @@ class ActionOption:
         Quote units per unit of the leg.
     into_value
         Quote units per unit of the debt that a swap repays.
+    balance
+        Asset that the owner brings, and how much of it there is for all actions; None where the
+        action brings nothing or nothing limits it.
     """
 
     kind: Kind
@@ -102,6 +105,15 @@ class ActionOption:
     price: ActionCost
     into: int | None = None
     into_value: Fraction = ZERO
+    balance: tuple[str, Exact] | None = None
+
+    def beside(self, used: Sequence["Action"]) -> "ActionOption":
+        """Return the option with what others leave of the balance that it draws on."""
+        if self.balance is None:
+            return self
+        asset, held = self.balance
+        drawn = (each.quantity for each in used if (each.tool.balance or ("",))[0] == asset)
+        return replace(self, most=min(self.most, max(held - sum(drawn), 0)))
 
     def value(self, quantity: Exact) -> Fraction:
         """Return what is moved, quote units."""
@@ -279,8 +291,16 @@ def _option(
     worth = unit_value(case, place) if most > 0 else None
     if not worth:
         return None
-    price = means.prices.get(kind, ActionCost())
-    return ActionOption(kind=kind, leg=place, most=most, step=step, unit_value=worth, price=price)
+    held = None if means.balances is None else means.balances.get(leg.asset, 0)
+    return ActionOption(
+        kind=kind,
+        leg=place,
+        most=most,
+        step=step,
+        unit_value=worth,
+        price=means.prices.get(kind, ActionCost()),
+        balance=None if held is None or kind == "swap" else (leg.asset, held),
+    )
 
 
 def _legs(case: AccountInput, kind: LegKind) -> list[tuple[int, Leg]]:

@@ -164,10 +164,10 @@ def _cheapest_calm(
 
 
 def _able(case: AccountInput, mixes: Sequence[_Mix], target: Target, *, risk: Risk) -> list[_Mix]:
-    """Return the first mixes whose probability is within the target when used to the limit."""
+    """Return the first mixes that reach the target when used to the limit."""
     most = [replace(mix, steps=mix.last.steps(apply(case.account, mix.full))) for mix in mixes]
-    calm = _is_calm(risk, [_after(case, mix) for mix in most], target) if most else []
-    return [mix for mix, is_calm in zip(mixes, calm, strict=True) if is_calm][:MOST_TRIED]
+    able = _are_there(case, [_after(case, mix) for mix in most], target, risk=risk) if most else []
+    return [mix for mix, is_able in zip(mixes, able, strict=True) if is_able][:MOST_TRIED]
 
 
 def _wide(open_to: Sequence[ActionOption], account: Account) -> Iterator[_Mix]:
@@ -178,10 +178,8 @@ def _wide(open_to: Sequence[ActionOption], account: Account) -> Iterator[_Mix]:
                 full: tuple[Action, ...] = ()
                 for tool in chosen:
                     if tool is not last:
-                        left = apply(account, full)
-                        most = tool.quantity(tool.steps(left), left)
-                        full = (*full, Action(tool=tool, quantity=most))
-                yield _Mix(full, last, 0)
+                        full = (*full, _whole(tool, full, apply(account, full)))
+                yield _Mix(full, last.beside(full), 0)
 
 
 def _mixes(case: AccountInput, open_to: Sequence[ActionOption], target: Target) -> Iterator[_Mix]:
@@ -209,11 +207,11 @@ def _sized(case: AccountInput, order: Sequence[ActionOption], target: Target) ->
     full: tuple[Action, ...] = ()
     account = case.account
     for tool in order[:-1]:
-        used = Action(tool=tool, quantity=tool.quantity(tool.steps(account), account))
+        used = _whole(tool, full, account)
         full, account = (*full, used), apply(account, (used,))
         if not used.quantity or is_healthy(case, account, target):
             return None  # a smaller mix does as much
-    last = order[-1]
+    last = order[-1].beside(full)
 
     def reaches(steps: int) -> bool:
         action = Action(tool=last, quantity=last.quantity(steps, account))
@@ -225,6 +223,12 @@ def _sized(case: AccountInput, order: Sequence[ActionOption], target: Target) ->
         return None
     mixes = (_Mix(full, last, n) for n in (steps, most))
     return next((mix for mix in mixes if _is_permitted(case, _after(case, mix))), None)
+
+
+def _whole(tool: ActionOption, used: Sequence[Action], account: Account) -> Action:
+    """Return a tool in full, on an account that others were used on."""
+    left = tool.beside(used)
+    return Action(tool=left, quantity=left.quantity(left.steps(account), account))
 
 
 def _after(case: AccountInput, mix: _Mix) -> Account:
@@ -272,21 +276,29 @@ def _is_calm(risk: Risk, accounts: Sequence[Account], target: Target) -> list[bo
     return [bool(p < target.probability) for p in risk(accounts)]
 
 
+def _are_there(
+    case: AccountInput, accounts: Sequence[Account], target: Target, *, risk: Risk
+) -> list[bool]:
+    """Return per account whether it is where the target asks, and may be left so."""
+    calm = _is_calm(risk, accounts, target)
+    return [
+        is_calm and is_healthy(case, account, target) and _is_permitted(case, account)
+        for is_calm, account in zip(calm, accounts, strict=True)
+    ]
+
+
 def _calmed(case: AccountInput, mix: _Mix, target: Target, *, risk: Risk) -> _Mix | None:
     """Return the mix enlarged until the probability is within the target, or None."""
     low, high = mix.steps, mix.last.steps(apply(case.account, mix.full))
-    if _is_calm(risk, [_after(case, mix)], target)[0]:
+    if _are_there(case, [_after(case, mix)], target, risk=risk)[0]:
         return mix
     for shares in (WIDE, *[EVEN] * ROUNDS):
         tried = _spread(low, high, shares)
         after = [_after(case, replace(mix, steps=n)) for n in tried]
-        calm = [
-            quiet and is_healthy(case, account, target) and _is_permitted(case, account)
-            for quiet, account in zip(_is_calm(risk, after, target), after, strict=True)
-        ]
-        if not any(calm):
+        there = _are_there(case, after, target, risk=risk)
+        if not any(there):
             return None
-        first = calm.index(True)
+        first = there.index(True)
         low, high = (tried[first - 1] if first else low), tried[first]
     return replace(mix, steps=high)
 
@@ -320,7 +332,7 @@ def _best_effort(
     actions: tuple[Action, ...] = ()
     best = case.account
     for tool in open_to:
-        used = Action(tool=tool, quantity=tool.quantity(tool.steps(best), best))
+        used = _whole(tool, actions, best)
         after = apply(best, (used,))
         if used.quantity and _cover(case, after) > _cover(case, best):
             actions, best = (*actions, used), after

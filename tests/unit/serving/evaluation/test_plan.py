@@ -213,8 +213,8 @@ def test_nothing_to_do_and_nothing_that_can_be_done() -> None:
     assert (idle.reason, idle.actions) == ("no_action_open", ())
 
 
-def test_two_collaterals_of_different_weight() -> None:
-    """The collateral that counts more is added; 200 would do, were thresholds not cut to .01 %."""
+def pool(*legs: Leg) -> AccountInput:
+    """Return an account of three assets at a dollar each, of which B counts 60 %, A and D 80 %."""
     reserve = {"decimals": 0, "ltv": 5_000, "bonus": 10_500}
     terms = aave_v3_terms.Terms(
         reserves={
@@ -224,12 +224,36 @@ def test_two_collaterals_of_different_weight() -> None:
         }
     )
     state = {f"{asset}.{side}_index": RAY for asset in "ABD" for side in ("liquidity", "borrow")}
-    legs = [
+    prices = {a: Price(value=10**8, decimals=8, observed_at=AT) for a in "ABD"}
+    return case_of("aave-v3", legs, prices, terms=terms, state=state)
+
+
+def test_two_collaterals_of_different_weight() -> None:
+    """The collateral that counts more is added; 200 would do, were thresholds not cut to .01 %."""
+    case = pool(
         Leg(kind=LegKind.COLLATERAL, asset="B", quantity=1_000),
         Leg(kind=LegKind.COLLATERAL, asset="A", quantity=1_000),
         Leg(kind=LegKind.DEBT, asset="D", quantity=1_300),
-    ]
-    prices = {a: Price(value=10**8, decimals=8, observed_at=AT) for a in "ABD"}
-    case = case_of("aave-v3", legs, prices, terms=terms, state=state)
+    )
     found = plan(case, Target(health=Fraction(12, 10)), Constraints(kinds=("add",)), risk=unasked)
     assert [(a.tool.leg, a.quantity) for a in found.actions] == [(1, 201)]
+
+
+@pytest.mark.parametrize("probability", [None, 0.5])
+def test_a_balance_is_spent_once_where_its_asset_is_held_and_owed(
+    probability: float | None,
+) -> None:
+    """200 of D repay to 1,200 / 1,100 or add to 1,360 / 1,300; both would be 1,360 / 1,100."""
+    case = pool(
+        Leg(kind=LegKind.COLLATERAL, asset="A", quantity=1_000),
+        Leg(kind=LegKind.COLLATERAL, asset="D", quantity=500),
+        Leg(kind=LegKind.DEBT, asset="D", quantity=1_300),
+    )
+    means = Constraints(kinds=("repay", "add"), balances={"D": 200})
+    out_of_reach = Target(health=Fraction(6, 5), probability=probability)
+    found = plan(case, out_of_reach, means, risk=lambda accounts: np.zeros(len(accounts)))
+    assert not found.is_reached
+    assert [(a.tool.kind, a.quantity) for a in found.actions] == [("repay", 200)]
+    near = plan(case, Target(health=Fraction(107, 100)), means, risk=unasked)
+    assert near.is_reached
+    assert sum(action.quantity for action in near.actions) <= 200
