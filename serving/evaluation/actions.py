@@ -111,9 +111,9 @@ class ActionOption:
         """Return the option with what others leave of the balance that it draws on."""
         if self.balance is None:
             return self
-        asset, held = self.balance
+        asset, limit = self.balance
         drawn = (each.quantity for each in used if (each.tool.balance or ("",))[0] == asset)
-        return replace(self, most=min(self.most, max(held - sum(drawn), 0)))
+        return replace(self, most=min(self.most, max(limit - sum(drawn), 0)))
 
     def value(self, quantity: Exact) -> Fraction:
         """Return what is moved, quote units."""
@@ -291,7 +291,7 @@ def _option(
     worth = unit_value(case, place) if most > 0 else None
     if not worth:
         return None
-    held = None if means.balances is None else means.balances.get(leg.asset, 0)
+    limit = None if means.balances is None else means.balances.get(leg.asset, 0)
     return ActionOption(
         kind=kind,
         leg=place,
@@ -299,7 +299,7 @@ def _option(
         step=step,
         unit_value=worth,
         price=means.prices.get(kind, ActionCost()),
-        balance=None if held is None or kind == "swap" else (leg.asset, held),
+        balance=None if limit is None or kind == "swap" else (leg.asset, limit),
     )
 
 
