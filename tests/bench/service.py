@@ -4,6 +4,8 @@ Every server is asked in turn on this machine with the same model and the same l
 is the median of interleaved repeats, as a ratio to what one thread of `Booster.predict` does with
 the bundle's boosters on a ready NumPy matrix. A ratio by the clock holds on an idle machine; one
 by processor time (accounts per second that the server's processes used) holds on a busy one too.
+Their ratio is how many cores the server used: one worker's threads may use more than one, of
+which a second worker cannot gain what is not there.
 
     python tests/bench/service.py [--bundle DIR | --large] [--repeats 5] [--seconds 3]
     python tests/bench/service.py --inside            # processor time alone, on a busy machine
@@ -66,7 +68,7 @@ class Rates:
         )
         for name, value in clock.items():
             ratios = f"{value / clock[BARE]:.3g} | {processor[name] / processor[BARE]:.3g}"
-            yield f"| {name} | {value:,.0f} | {ratios} |"
+            yield f"| {name} | {value:,.0f} | {ratios} | {value / processor[name]:.2f} |"
 
 
 def bare(bundle: Bundle, seconds: float) -> tuple[float, float]:
@@ -192,7 +194,8 @@ def main(told: Sequence[str] | None = None) -> None:
         if wish.inside:
             return
         rates = measured(directory, repeats=wish.repeats, seconds=wish.seconds)
-        print("\n| load | accounts/s | to bare predict | by processor |\n|---|---|---|---|")
+        print("\n| load | accounts/s | to bare predict | by processor | cores used |")
+        print("|---|---|---|---|---|")
         print("\n".join(rates.rows()))
 
 
