@@ -1,5 +1,7 @@
 /** Nested terms as lines of names and texts. */
 
+import { LANGUAGE } from "./words.js";
+
 /** Return nested terms as `flat` does, without the entries of assets that are not held. */
 export function ofAssets(tree, assets) {
   const isHeld = (name) => assets.includes(name);
@@ -32,13 +34,14 @@ function pointed(text, places) {
   return digits.slice(0, -places) + (after && `.${after}`);
 }
 
-/** Return lines of terms with what each means; whole numbers in fixed point as people write them. */
+/** Return lines of terms with what each means, which is told in English alone; whole numbers in fixed point as people write them. */
 export function readable(lines, meanings) {
+  const isEnglish = LANGUAGE === "en";
   return lines.map((line) => {
     const parts = line.name.split(".");
     const meaning = meanings?.[line.name] ?? meanings?.[`${parts[0]}.${parts.at(-1)}`] ?? "";
     const unit = /(?:, | in )(wad|ray|rad)\b/.exec(meaning)?.[1];
     const isFixed = unit && /^\d+$/.test(line.value);
-    return { ...line, value: isFixed ? pointed(line.value, PLACES[unit]) : line.value, note: [meaning, isFixed && line.value].filter(Boolean).join(": ") };
+    return { ...line, value: isFixed ? pointed(line.value, PLACES[unit]) : line.value, note: [isEnglish && meaning, isFixed && line.value].filter(Boolean).join(": ") };
   });
 }
