@@ -50,7 +50,8 @@ def extracted(body: bytes) -> tuple[bytes, Floats] | None:
         return None
     raw = np.frombuffer(body + b"\0", dtype=np.uint8)
     rest = np.empty(len(raw), dtype=np.uint8)
-    words = np.empty(len(body) // 2 + 1, dtype=np.uint64)
+    # Behind every comma and every bracket that opens stands one number at most.
+    words = np.empty(body.count(b",") + body.count(b"["), dtype=np.uint64)
     size, lists, each = _extract(raw, _powers(), rest, words)
     if lists == 0 or each == 0:
         return None
