@@ -1,5 +1,6 @@
 """What an owner can do to an account: each action with its limit, its value and its effect."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -18,6 +19,9 @@ ENOUGH = 1000
 
 PROBE = 16
 """A sixteenth of a leg is moved to see what a unit of it is worth."""
+
+EMPTY_PROBE = 10**18
+"""Smallest units that are put into an empty leg to see the same: too few would round to nothing."""
 
 FINEST = Fraction(1, 10**8)
 """Least amount of an exchange's asset that is moved where no step is stated, whole units."""
@@ -226,13 +230,28 @@ def _repayments(case: AccountInput, means: Constraints) -> Iterator[ActionOption
 
 
 def _additions(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
-    """Yield more of each collateral that counts, and of cash where it has gone below zero."""
+    """Yield more of each collateral that counts, and of cash where it has gone below zero.
+
+    Where no collateral holds anything, the empty legs say what may be brought.
+    """
+    legs = enumerate(case.account.legs)
+    empty = [(place, leg) for place, leg in legs if leg.kind is LegKind.COLLATERAL]
     cash = _legs(case, LegKind.DEBT) if case.rulebook.is_exact else []
-    for place, leg in [*_legs(case, LegKind.COLLATERAL), *cash]:
-        most = _limit(means, leg, leg.quantity * ENOUGH)
+    for place, leg in [*(_legs(case, LegKind.COLLATERAL) or empty), *cash]:
+        most = _limit(means, leg, ENOUGH * (leg.quantity or _needed(case, place)))
         option = _option(case, means, "add", place, most=most) if leg.pledged else None
         if option is not None:
             yield option
+
+
+def _needed(case: AccountInput, place: int) -> Exact:
+    """Return how much of an empty leg is worth what is required; 0 where the rules cannot tell."""
+    worth = unit_value(case, place)
+    judged = rules.without_haircuts(case, case.account)
+    if not worth or judged.maintenance is None:
+        return 0
+    required = Fraction(judged.maintenance.requirement, 10**judged.value_decimals)
+    return required / worth if case.rulebook.is_exact else math.ceil(required / worth)
 
 
 def _swaps(case: AccountInput, means: Constraints) -> Iterator[ActionOption]:
@@ -327,9 +346,11 @@ def unit_value(case: AccountInput, place: int) -> Fraction | None:
     leg = case.account.legs[place]
     part = max(Fraction(leg.quantity) / PROBE, Fraction(1))
     amount = part if case.rulebook.is_exact else Fraction(int(part))
-    less = _with(case.account, place, _remaining(leg.quantity, amount))
-    now, then = _full(case, case.account), _full(case, less)
-    moved = leg.quantity - _remaining(leg.quantity, amount)
+    left: Exact = _remaining(leg.quantity, amount)
+    if not leg.quantity:
+        left = 1 if case.rulebook.is_exact else EMPTY_PROBE
+    now, then = _full(case, case.account), _full(case, _with(case.account, place, left))
+    moved = abs(Fraction(leg.quantity) - Fraction(left))
     if now is None or then is None or not moved:
         return None
     return abs(now - then) / moved or None

@@ -104,6 +104,24 @@ def test_cash_that_is_gone_leaves_a_way_out(seed: int) -> None:
     assert by_reducing.margin.maintenance.credit == case.credit
 
 
+@pytest.mark.parametrize(
+    ("name", "seed"), [(("gmx-v2", "a5c0c883"), 1262), (("flat-margin", "standard"), 367076)]
+)
+def test_into_collateral_that_is_empty_something_can_be_brought(
+    name: tuple[str, str], seed: int
+) -> None:
+    """Of a position whose collateral is all gone, which lives by its profit."""
+    book = load_all()[name]
+    case = reckoned(book, seed)
+    assert not [leg for leg in case.legs if leg.kind is LegKind.COLLATERAL and leg.quantity]
+    found = planned(book, case, Fraction(21, 20), kinds=("add",))
+    assert found.is_reached
+    assert [each.tool.kind for each in found.actions] == ["add"]
+    assert found.margin.maintenance.credit >= found.margin.maintenance.requirement * Fraction(
+        21, 20
+    )
+
+
 @EVERY
 @FEW
 @given(seed=seeds)
