@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from fractions import Fraction
 from functools import cache
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from models.domain import Account, Exact, Market
 from models.margin.result import Margin, Trigger, Verdict
@@ -119,6 +119,50 @@ def improving(
     return min(near, best), max(near, best)
 
 
+def flip_between(
+    is_breached: Callable[[int], bool],
+    surplus: Callable[[int], Exact | None],
+    *,
+    near: int,
+    start: int,
+    low: int,
+    high: int,
+    step: int = 1,
+) -> tuple[int, Literal["below", "above"]] | None:
+    """Return where a verdict flips between two integers, and on which side it is breached.
+
+    What is long and short with brackets may be breached at both ends and safe in between alone:
+    then it is looked for up to where the surplus is greatest.
+
+    Parameters
+    ----------
+    near
+        One end of the range, where things stand now.
+    start
+        Where to begin.
+    step
+        Between the integers at which the greatest surplus is looked for.
+
+    Returns
+    -------
+    tuple | None
+        The breached integer next to the safe ones; None where nothing flips.
+    """
+    value = boundary(is_breached, near=start, low=low, high=high)
+    if value is None and is_breached(near):
+        ends = improving(
+            lambda steps: surplus(near + steps * step),
+            near=0,
+            low=-((near - low) // step),
+            high=(high - near) // step,
+        )
+        low, high = (near + end * step for end in ends)
+        value = boundary(is_breached, near=near, low=low, high=high)
+    if value is None:
+        return None
+    return value, "below" if is_breached(low) else "above"
+
+
 def evaluable(verdict: Callable[[int], Verdict], *, near: int, high: int) -> int:
     """Return `high`, halved toward `near` until the rules can judge there.
 
@@ -203,16 +247,13 @@ def price_triggers(
     for low, most in ((1, near), (near, highest)):
         high = evaluable(verdict, near=near, high=most)
         start = aim if low <= aim <= high else near
-        value = boundary(is_breached, near=start, low=low, high=high)
-        if value is None and is_breached(near):
-            # Long and short with brackets: safe in between alone, breached at both ends.
-            low, high = improving(surplus, near=near, low=low, high=high)  # noqa: PLW2901 - it narrows
-            value = boundary(is_breached, near=near, low=low, high=high)
-        if value is not None:
+        flip = flip_between(is_breached, surplus, near=near, start=start, low=low, high=high)
+        if flip is not None:
+            value, direction = flip
             yield Trigger(
                 kind="price",
                 asset=asset,
-                direction="below" if is_breached(low) else "above",
+                direction=direction,
                 value=value,
                 decimals=price.decimals,
             )
@@ -288,23 +329,13 @@ def shock_trigger(
     most = evaluable(verdict, near=0, high=MOST_SHOCK * SHOCK_GRID)
     for low, high in ((-SHOCK_GRID, 0), (0, most)):
         start = aim if low <= aim <= high else 0
-        crossing = boundary(is_breached, near=start, low=low, high=high)
-        if crossing is None and is_breached(0):
-            # Finer steps than a price's own leave it where it is: a peak is not seen by them.
-            ends = improving(
-                lambda parts: surplus(parts * PEAK_STEP),
-                near=0,
-                low=-(-low // PEAK_STEP),
-                high=high // PEAK_STEP,
-            )
-            low, high = (end * PEAK_STEP for end in ends)  # noqa: PLW2901 - it narrows
-            crossing = boundary(is_breached, near=0, low=low, high=high)
-        if crossing is not None:
-            return Trigger(
-                kind="shock",
-                direction="below" if is_breached(low) else "above",
-                value=Fraction(crossing, SHOCK_GRID),
-            )
+        # Finer steps than a price's own leave it where it is: a peak is not seen by them.
+        flip = flip_between(
+            is_breached, surplus, near=0, start=start, low=low, high=high, step=PEAK_STEP
+        )
+        if flip is not None:
+            value, direction = flip
+            return Trigger(kind="shock", direction=direction, value=Fraction(value, SHOCK_GRID))
     return None
 
 

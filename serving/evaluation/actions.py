@@ -116,8 +116,9 @@ class ActionOption:
         if self.balance is None:
             return self
         asset, limit = self.balance
-        drawn = (each.quantity for each in used if (each.tool.balance or ("",))[0] == asset)
-        return replace(self, most=min(self.most, max(limit - sum(drawn), 0)))
+        others = (each for each in used if each.tool.balance and each.tool.balance[0] == asset)
+        left = limit - sum(each.quantity for each in others)
+        return replace(self, most=min(self.most, max(left, 0)))
 
     def value(self, quantity: Exact) -> Fraction:
         """Return what is moved, quote units."""
@@ -224,7 +225,7 @@ def _repayments(case: AccountInput, means: Constraints) -> Iterator[ActionOption
     if case.rulebook.is_exact and "add" in means.kinds:
         return
     for place, leg in _legs(case, LegKind.DEBT):
-        option = _option(case, means, "repay", place, most=_limit(means, leg, leg.quantity))
+        option = _option(case, means, "repay", place, most=leg.quantity)
         if option is not None:
             yield option
 
@@ -238,7 +239,7 @@ def _additions(case: AccountInput, means: Constraints) -> Iterator[ActionOption]
     empty = [(place, leg) for place, leg in legs if leg.kind is LegKind.COLLATERAL]
     cash = _legs(case, LegKind.DEBT) if case.rulebook.is_exact else []
     for place, leg in [*(_legs(case, LegKind.COLLATERAL) or empty), *cash]:
-        most = _limit(means, leg, ENOUGH * (leg.quantity or _needed(case, place)))
+        most = ENOUGH * (leg.quantity or _needed(case, place))
         option = _option(case, means, "add", place, most=most) if leg.pledged else None
         if option is not None:
             yield option
@@ -307,10 +308,13 @@ def _option(
     leg = case.account.legs[place]
     whole = not case.rulebook.is_exact
     step = means.step.get(leg.asset, Fraction(1) if whole else FINEST)
+    balance = None
+    if means.balances is not None and kind != "swap":
+        balance = leg.asset, means.balances.get(leg.asset, 0)
+        most = min(most, balance[1])
     worth = unit_value(case, place) if most > 0 else None
     if not worth:
         return None
-    limit = None if means.balances is None else means.balances.get(leg.asset, 0)
     return ActionOption(
         kind=kind,
         leg=place,
@@ -318,7 +322,7 @@ def _option(
         step=step,
         unit_value=worth,
         price=means.prices.get(kind, ActionCost()),
-        balance=None if limit is None or kind == "swap" else (leg.asset, limit),
+        balance=balance,
     )
 
 
@@ -326,13 +330,6 @@ def _legs(case: AccountInput, kind: LegKind) -> list[tuple[int, Leg]]:
     """Return the legs of a kind that hold something, with their places."""
     legs = enumerate(case.account.legs)
     return [(place, leg) for place, leg in legs if leg.kind is kind and leg.quantity]
-
-
-def _limit(means: Constraints, leg: Leg, most: Exact) -> Exact:
-    """Return how much of a leg's asset the owner can bring."""
-    if means.balances is None:
-        return most
-    return min(most, means.balances.get(leg.asset, 0))
 
 
 def unit_value(case: AccountInput, place: int) -> Fraction | None:

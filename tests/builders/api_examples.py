@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
@@ -74,8 +74,9 @@ MOST_ITEMS = 2
 BY_NAME: Mapping[str, Operation] = {operation.name: operation for operation in OPERATIONS}
 
 
-class Send(Protocol):
-    """Asks a service for one operation.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One operation that is asked for.
 
     Parameters
     ----------
@@ -83,22 +84,17 @@ class Send(Protocol):
         Parameters by name.
     token
         Of the key.
-
-    Returns
-    -------
-    The answer as JSON has it; None where it is of another kind.
     """
 
-    def __call__(
-        self,
-        operation: Operation,
-        *,
-        path: Mapping[str, str],
-        query: Mapping[str, Any],
-        body: Any,
-        token: str,
-    ) -> Any:
-        """Ask."""
+    operation: Operation
+    path: Mapping[str, str]
+    query: Mapping[str, Any]
+    body: Any
+    token: str
+
+
+Send = Callable[[Question], Any]
+"""Asks a service; returns the answer as JSON has it, None where it is of another kind."""
 
 
 @contextmanager
@@ -106,20 +102,14 @@ def directly(app: Api) -> Iterator[Send]:
     """Yield what asks in this process, without a socket."""
     caller = Caller(app)
 
-    def send(
-        operation: Operation,
-        *,
-        path: Mapping[str, str],
-        query: Mapping[str, Any],
-        body: Any,
-        token: str,
-    ) -> Any:
+    def send(asked: Question) -> Any:
+        operation = asked.operation
         answer = caller.request(
             operation.method,
-            operation.path.format_map(path),
-            headers={"Authorization": f"Bearer {token}", "Accept": JSON},
-            params=dict(query),
-            **({} if body is None else {"json": body}),
+            operation.path.format_map(asked.path),
+            headers={"Authorization": f"Bearer {asked.token}", "Accept": JSON},
+            params=dict(asked.query),
+            **({} if asked.body is None else {"json": asked.body}),
         )
         if answer.status_code != operation.status:
             raise ValueError(f"{operation.name}: {answer.status_code} {answer.text}")
@@ -169,9 +159,15 @@ class Recorder:
         """
         if keep:
             self.now += timedelta(minutes=1)
-        asked, token = BY_NAME[operation], self.tokens[role]
-        told = self.send(asked, path=path, query=query or {}, body=body, token=token)
-        if keep and asked.answer_types and told is not None:
+        asked = Question(
+            operation=BY_NAME[operation],
+            path=path,
+            query=query or {},
+            body=body,
+            token=self.tokens[role],
+        )
+        told = self.send(asked)
+        if keep and asked.operation.answer_types and told is not None:
             example = {
                 "parameters": {**path, **(query or {})},
                 "request": body,

@@ -51,6 +51,7 @@ from models.margin.variables import Variable
 from models.margin.venues.compound_v2 import (
     Pair,
     chosen,
+    lent_fault,
     overdrawn,
     product,
     tokens_per_repaid,
@@ -356,9 +357,9 @@ def healing_fault(
             return Refusal("ActionPaused", f"seizing {asset}")
         if product(share, each.borrowed) and is_paused("repay", asset, market):
             return Refusal("ActionPaused", f"repaying {asset}")
-        lent = market.state.get(f"{asset}.total_borrows", each.borrowed)
-        if lent < each.borrowed:
-            return overdrawn(asset, lent, each.borrowed)
+        overpaid = lent_fault(asset, each.borrowed, market)
+        if overpaid is not None:
+            return overpaid
         if each.tokens:
             retained = protocol_tokens(each.tokens, asset, terms)
             paid = product(market.state[f"{asset}.exchange_rate"], retained)
@@ -451,11 +452,11 @@ def settled(order: Order, market: Market, terms: Terms) -> Market | Refusal:
     """
     state = dict(market.state)
     debt, collateral = order.debt, order.collateral
-    lent = state.get(f"{debt}.total_borrows")
-    if lent is not None:
-        if lent < order.repaid:
-            return overdrawn(debt, lent, order.repaid)
-        state[f"{debt}.total_borrows"] = lent - order.repaid
+    overpaid = lent_fault(debt, order.repaid, market)
+    if overpaid is not None:
+        return overpaid
+    if f"{debt}.total_borrows" in state:
+        state[f"{debt}.total_borrows"] -= order.repaid
     if f"{debt}.cash" in state:
         state[f"{debt}.cash"] += order.repaid
     rate = state[f"{collateral}.exchange_rate"]

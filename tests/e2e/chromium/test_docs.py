@@ -2,7 +2,7 @@
 
 import json
 import keyword
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ import client_alone
 import httpx
 import local
 import pytest
-from api_examples import LOAN, VAULT, Recorder, Send, play, recorder
+from api_examples import LOAN, VAULT, Question, Recorder, Send, play, recorder
 from browser import launched, watching
 from client_alone import Alone
 from forewarn_client.operations import Operations
@@ -22,7 +22,6 @@ from schema_check import conforms
 
 from serving.http.app import Api
 from serving.http.examples import FILE, examples
-from serving.http.routing import Operation
 from serving.routes import OPERATIONS, document
 
 pytestmark = pytest.mark.slow
@@ -74,19 +73,13 @@ class ByClient:
         self.methods.add(method)
         return one
 
-    def __call__(
-        self,
-        operation: Operation,
-        *,
-        path: Mapping[str, str],
-        query: Mapping[str, Any],
-        body: Any,
-        token: str,
-    ) -> Any:
+    def __call__(self, asked: Question) -> Any:
         """Return the answer to an operation."""
-        given = {**path, **query} if body is None else {**path, **query, "body": body}
+        given = {**asked.path, **asked.query}
+        if asked.body is not None:
+            given["body"] = asked.body
         named = {f"{n}_" if keyword.iskeyword(n) else n: value for n, value in given.items()}
-        return self.ask(operation.name, token, **named)
+        return self.ask(asked.operation.name, asked.token, **named)
 
 
 @pytest.fixture(scope="module")
