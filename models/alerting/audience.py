@@ -29,7 +29,7 @@ class AlertMessage:
     key
         De-duplication key; the same on every attempt.
     transitions
-        Worst first; at most `WORST` of an aggregate or a digest.
+        Most urgent first; at most `WORST` of an aggregate or a digest.
     counts
         Accounts by the level they are on now, all of them.
     """
@@ -183,7 +183,7 @@ def _single(transition: Transition, now: datetime, receiver: str) -> AlertMessag
 def _gathered(
     inbox: Inbox, transitions: list[Transition], now: datetime, receiver: str, shape: Shape
 ) -> tuple[Inbox, AlertMessage]:
-    """Return one message of many transitions, worst first."""
+    """Return one message of many transitions, most urgent first."""
     number = inbox.posts + 1
     ranked = sorted(transitions, key=lambda t: t.rank)
     levels = [t.level for t in transitions]

@@ -277,7 +277,7 @@ class Audience(PolicyPart):
     budget
         Of messages below critical; what exceeds it waits for the digest.
     aggregate_above
-        More transitions than this at one time make one message, worst first.
+        More transitions than this at one time make one message, most urgent first.
     digest_every
         Least time between two digests.
     gather

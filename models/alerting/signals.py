@@ -173,10 +173,11 @@ class Transition:
         return f"{self.account}/{self.episode}/{self.number}"
 
     @property
-    def rank(self) -> tuple[int, float, float]:
-        """Sort key, worst first."""
+    def rank(self) -> tuple[float, float, float]:
+        """Sort key, most urgent first: what was liquidated stands behind what still may be."""
+        grade = Level.CRITICAL - 0.5 if self.level is Level.LIQUIDATED else float(self.level)
         near = float("inf") if self.buffer is None else self.buffer
-        return (-self.level, near, -(self.probability or 0.0))
+        return (-grade, near, -(self.probability or 0.0))
 
 
 def no_later(now: datetime, at: datetime | None) -> datetime | None:

@@ -18,6 +18,7 @@ BUFFERS = frozenset({"buffer", "next_buffer", "buffer_without_forecast"})
 VERDICTS = frozenset({"verdict", "next_verdict"})
 MOMENTS = frozenset({"accrual", "liquidation"})
 REFERENCE = "24h"
+NO_LEVEL = Level.NONE.name.lower()
 UNEXPLAINED = frozenset({"safe", "liquidatable"})
 """Verdicts that need no reason beside them."""
 
@@ -48,6 +49,11 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_new(item: Facts) -> bool:
+    """Return whether an account was on no level before."""
+    return bool(item["was"] == NO_LEVEL)
 
 
 def gravest(causes: Sequence[Facts]) -> list[Facts]:
@@ -96,9 +102,8 @@ class Speaker:
     def _title(self, item: Facts) -> str:
         """Return which account changed, how and when."""
         words = self.words
-        is_new = item["was"] == Level.NONE.name.lower()
         changed = words.say(
-            "message.begun" if is_new else "message.changed",
+            "message.begun" if _is_new(item) else "message.changed",
             account=self.named(item["account"]),
             was=words.word("level", item["was"]),
             level=words.word("level", item["level"]),
@@ -280,8 +285,7 @@ class Speaker:
             count = len(facts["items"]) + facts["more"]
             key = "digest" if shape == "digest" else "aggregate"
             return words.say(f"subject.{key}", level=level, count=count)
-        is_new = first["was"] == Level.NONE.name.lower()
-        raised = "begun" if is_new else "raised"
+        raised = "begun" if _is_new(first) else "raised"
         key = first["kind"] if first["kind"] in {"lowered", "repeated"} else raised
         was = words.word("level", first["was"])
         account = self.named(first["account"])

@@ -49,7 +49,7 @@ class Explanations:
 
 
 Explain = Callable[[Sequence[Transition]], Explanations]
-"""Explains the accounts that messages are about, worst first, and no others."""
+"""Explains the accounts that messages are about, most urgent first, and no others."""
 
 
 class _Overtaken(Exception):  # noqa: N818 - named for what happened
@@ -186,7 +186,7 @@ class _Posting:
 
     @property
     def transitions(self) -> list[Transition]:
-        """What messages are about, worst first, none twice."""
+        """What messages are about, most urgent first, none twice."""
         by_account = {each.account: each for post in self.posts for each in post.transitions}
         return sorted(by_account.values(), key=lambda transition: transition.rank)
 

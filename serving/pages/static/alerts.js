@@ -2,14 +2,13 @@
 
 import { ask, withQuery } from "./ask.js";
 import { episodesOf, until } from "./episodes.js";
-import { LEVELS, brief, hours, percent, span, tone, when } from "./format.js";
+import { LEVELS, brief, hours, mostUrgentFirst, percent, span, tone, when } from "./format.js";
 import { start, trying } from "./frame.js";
 import { LANGUAGE, counted, say, word } from "./words.js";
 
 const PAGE = 50;
 /** Changes that are asked for at once, to be gathered into episodes. */
 const CHANGES = 500;
-const grave = (level) => LEVELS.indexOf(level);
 const hrefOf = (account) => `/desk/accounts/${encodeURIComponent(account)}`;
 
 /** Return what the button says that acknowledges, or did. */
@@ -72,9 +71,7 @@ function page() {
       return counts.map(([level, count]) => `${count} ${word("level", level)}`).join(", ");
     },
     get raised() {
-      const found = [...(this.standing?.accounts ?? [])];
-      found.sort((a, b) => grave(b.level) - grave(a.level));
-      return found.map((one) => ({
+      return mostUrgentFirst(this.standing?.accounts ?? []).map((one) => ({
         account: one.account,
         href: hrefOf(one.account),
         level: word("level", one.level),

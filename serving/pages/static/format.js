@@ -169,3 +169,14 @@ export const LEVELS = TONES.map(([level]) => level);
 export function tone(code) {
   return VERDICTS[code] ?? Object.fromEntries(TONES)[code] ?? "ok";
 }
+
+const urgency = (one) => [one.level !== "liquidated", LEVELS.indexOf(one.level), !one.is_acknowledged].map(Number);
+
+/** Return accounts on a level, those first that most can still be done for: what was liquidated stands last. */
+export function mostUrgentFirst(accounts) {
+  return [...accounts].sort((a, b) => {
+    const [first, second] = [urgency(a), urgency(b)];
+    const differs = first.findIndex((part, place) => part !== second[place]);
+    return differs < 0 ? 0 : second[differs] - first[differs];
+  });
+}

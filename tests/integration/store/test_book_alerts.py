@@ -140,7 +140,7 @@ def test_lar_is_raised_to_the_desk_alone_and_cleared_after_its_dwell(store: Stor
     forecast(store, NOON + MINUTE * 4, lar=700_000.0)
     assert desk.pass_after(5) == []
     assert desk.level() is Level.WARNING
-    assert desk.pass_after(10) == [("desk", "[none] the whole book: down from warning")]
+    assert desk.pass_after(10) == [("desk", "[no alert] the whole book: down from warning")]
     assert desk.level() is Level.NONE
 
 

@@ -17,6 +17,27 @@ KEY = b"k" * 32
 NEXT = Cause(Level.CRITICAL, "next_verdict", "", "liquidatable", "liquidatable")
 
 
+def transition(
+    account: str = "vault-1",
+    *,
+    was: Level = Level.WATCH,
+    level: Level = Level.CRITICAL,
+    causes: tuple[Cause, ...] = (NEXT,),
+) -> Transition:
+    """Return one account's rise."""
+    return Transition(
+        account=account,
+        episode=2,
+        number=3,
+        kind=TransitionKind.RAISED,
+        was=was,
+        level=level,
+        at=AT,
+        route=Route.NOW,
+        causes=causes,
+    )
+
+
 def body(
     account: str = "vault-1",
     *,
@@ -25,24 +46,14 @@ def body(
     causes: tuple[Cause, ...] = (NEXT,),
 ) -> dict[str, Any]:
     """Return the facts of one account's rise to critical."""
-    transition = Transition(
-        account=account,
-        episode=2,
-        number=3,
-        kind=TransitionKind.RAISED,
-        was=was,
-        level=Level.CRITICAL,
-        at=AT,
-        route=Route.NOW,
-        causes=causes,
-    )
+    risen = transition(account, was=was, causes=causes)
     shape = Shape.AGGREGATE if more else Shape.SINGLE
     post = AlertMessage(
-        key=f"o/{transition.key}",
+        key=f"o/{risen.key}",
         receiver="o",
         shape=shape,
         at=AT,
-        transitions=(transition,),
+        transitions=(risen,),
         counts=((Level.CRITICAL, 1 + more),),
     )
     return facts(post, {}, Plans())
@@ -66,6 +77,36 @@ def test_a_first_level_comes_from_nowhere() -> None:
     assert message.subject == "[critical] vault-1"
     assert message.text.startswith("vault-1: now critical, at 1 January 2030")
     assert compose(body(was=Level.NONE), "de", {}).text.startswith("vault-1: jetzt kritisch, am")
+
+
+@pytest.mark.parametrize(
+    ("language", "subject", "text"),
+    [
+        ("en", "[no alert] vault-1: down from warning", "vault-1: was warning, now no alert"),
+        ("de", "[ohne Stufe] vault-1: herabgestuft von Warnung", "war Warnung, ist ohne Stufe"),
+    ],
+)
+def test_an_account_that_leaves_every_level_is_told_so(
+    language: str, subject: str, text: str
+) -> None:
+    """In words, not by the code of no level."""
+    stated = body()
+    stated["items"][0] |= {"kind": "lowered", "was": "warning", "level": "none"}
+    message = compose(stated, language, {})
+    assert message.subject == subject
+    assert text in message.text
+
+
+def test_what_is_liquidated_already_does_not_hide_what_may_still_be_saved() -> None:
+    """A message of many begins with those that can be acted on most urgently."""
+    levels = (Level.LIQUIDATED, Level.WATCH, Level.CRITICAL, Level.WARNING)
+    ranked = sorted((transition(level=level) for level in levels), key=lambda one: one.rank)
+    assert [one.level for one in ranked] == [
+        Level.CRITICAL,
+        Level.LIQUIDATED,
+        Level.WARNING,
+        Level.WATCH,
+    ]
 
 
 def test_a_signal_is_told_once_by_its_gravest_limit() -> None:
@@ -104,7 +145,7 @@ def test_an_aggregate_counts_what_it_does_not_show() -> None:
     """One shown, 41 counted."""
     message = compose(body(more=41), "en", {})
     assert message.subject == "[critical] 42 accounts changed together"
-    assert "42 at critical; the worst first." in message.text
+    assert "42 at critical; the most urgent first." in message.text
     assert "and 41 more." in message.text
 
 
