@@ -103,6 +103,9 @@ class Rulebook(Generic[T]):
         (account, market, terms) to the maintenance side that `margin` gives, at less cost, where
         an account is liquidatable exactly where that side is short; None in place of the
         function where `margin` alone tells.
+    cash
+        Terms to the asset that profit is settled in, of which any account may hold a leg; None
+        where an account holds none but those it brings.
     reads
         Terms to the legs that the rules read. What else is stated is for `leg_faults` to find:
         of it the rules would say nothing.
@@ -129,6 +132,7 @@ class Rulebook(Generic[T]):
     at_prices: Callable[[Account, Market, T], MarginAt] | None = None
     side: Callable[[Account, Market, T], Side | None] | None = None
     price_power: Callable[[T, str], int | None] = lambda _terms, _asset: 0
+    cash: Callable[[T], str | None] = lambda _: None
     reads: Callable[[T], ReadLegs] = lambda _: ReadLegs()
     state: tuple[Variable, ...] = ()
     options: tuple[Variable, ...] = ()

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
 
+from msgspec import structs
+
 from models.domain import Account, Exact, Leg, LegKind
 from models.forecast.exposure import surplus
 from serving.evaluation import rules
@@ -213,6 +215,23 @@ def _with(account: Account, place: int, quantity: Exact) -> Account:
     return replace(account, legs=tuple(legs))
 
 
+def with_cash(case: AccountInput) -> AccountInput:
+    """Return a case whose account has a leg that its venue's cash can be paid into.
+
+    One that states none gets an empty one; cash that is owed to exact rules is paid off itself.
+    """
+    cash, is_exact = case.rulebook.cash(case.terms), case.rulebook.is_exact
+    taking = (
+        leg.asset == cash and (leg.kind is LegKind.COLLATERAL or bool(leg.quantity and is_exact))
+        for leg in case.account.legs
+    )
+    if cash is None or any(taking):
+        return case
+    empty = Leg(kind=LegKind.COLLATERAL, asset=cash, quantity=0)
+    legs = (*case.account.legs, empty)
+    return structs.replace(case, account=replace(case.account, legs=legs))
+
+
 def action_options(case: AccountInput, means: Constraints) -> tuple[ActionOption, ...]:
     """Return every action open to the owner of an account, each with its limits."""
     makers = {"repay": _repayments, "add": _additions, "swap": _swaps, "reduce": _reductions}
@@ -289,16 +308,15 @@ def _reductions(case: AccountInput, means: Constraints) -> Iterator[ActionOption
 
 
 def _settled_in(case: AccountInput) -> int | None:
-    """Return the place of the cash that profit is settled in: at par with the quote if any is."""
-    legs = case.account.legs
-    cash = [
+    """Return the place of the cash that profit is settled in, held rather than owed."""
+    cash, legs = case.rulebook.cash(case.terms), case.account.legs
+    places = [
         place
         for kind in (LegKind.COLLATERAL, LegKind.DEBT)
         for place, leg in enumerate(legs)
-        if leg.kind is kind
+        if leg.kind is kind and leg.asset == cash
     ]
-    at_par = (place for place in cash if unit_value(case, place) == 1)
-    return next(at_par, min(cash, key=lambda place: not legs[place].quantity, default=None))
+    return next(iter(places), None)
 
 
 def _option(

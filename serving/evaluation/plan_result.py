@@ -19,7 +19,7 @@ from models.margin.rulebook import priced_assets
 from models.margin.shock import shocked
 from models.margin.trigger import BREACHED
 from serving.evaluation import rules
-from serving.evaluation.actions import Action, Constraints, apply
+from serving.evaluation.actions import Action, Constraints, apply, with_cash
 from serving.evaluation.assess import (
     ForecastOutcome,
     Model,
@@ -159,6 +159,7 @@ def planned(
     request_id: str,
 ) -> PlanAnswer:
     """Return the plan of one account, applied and judged again."""
+    case = with_cash(case)
     before = evaluate_rules(case)
     risk = partial(burdens, before, goal, model=model, around=around)
     action_plan = plan(case, goal.target, means, risk=risk)

@@ -15,7 +15,7 @@ from models.domain import Account, Leg, LegKind, Market
 from models.orders.mandate import Breach, Proposal, acting_prices, breaches
 from models.orders.order import Ground, State
 from serving.application.what_if import constraints_of
-from serving.evaluation.actions import Action, apply
+from serving.evaluation.actions import Action, apply, with_cash
 from serving.evaluation.assess import Model
 from serving.evaluation.inputs import AccountInput, MarketSnapshot
 from serving.evaluation.plan import ActionPlan, plan
@@ -105,6 +105,7 @@ def planned(
 ) -> Draft | None:
     """Return an order of an account by its cheapest plan; None where there is nothing to do."""
     body = MandateBody.model_validate(row.body)
+    case = with_cash(case)
     goal = stated_goal(case, body.target)
     before = evaluate_rules(case)
     means = replace(constraints_of(body.as_means()), assets=frozenset(body.assets))

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from reckoned_accounts import Reckoned, reckoned
 
 from features.inputs import Floats
-from models.domain import Account, LegKind
+from models.domain import Account, Leg, LegKind
 from models.margin.result import Verdict
 from models.margin.rulebook import Rulebook, load_all, with_price
 from models.margin.trigger import BREACHED, price_triggers
-from serving.evaluation.actions import Constraints, Kind
+from serving.evaluation.actions import Constraints, Kind, with_cash
 from serving.evaluation.inputs import AccountInput
 from serving.evaluation.plan import Target, plan
 
@@ -26,6 +26,13 @@ BOOKS = [
     if book.venue not in NOT_ESTABLISHED
 ]
 EVERY = pytest.mark.parametrize("book", BOOKS)
+
+
+def settles_in_cash(book: Rulebook[Any]) -> bool:
+    """Return whether profit under a rulebook is settled in an asset of its terms."""
+    return book.cash(reckoned(book, 0).terms) is not None
+
+
 FEW = settings(max_examples=15, deadline=None)
 KINDS = Constraints().kinds
 seeds = st.integers(0, 2**40)
@@ -122,6 +129,28 @@ def test_into_collateral_that_is_empty_something_can_be_brought(
     )
 
 
+@pytest.mark.parametrize("book", [each for each in BOOKS if settles_in_cash(each.values[0])])
+@pytest.mark.parametrize("owed", [None, 0])
+@FEW
+@given(seed=seeds)
+def test_a_position_without_cash_is_told_how_much_to_bring(
+    book: Rulebook[Any], owed: int | None, seed: int
+) -> None:
+    """Whether no leg of cash is stated or none is owed, bringing some leads out of danger."""
+    case = reckoned(book, seed)
+    positions = [leg for leg in case.legs if leg.kind is LegKind.POSITION]
+    assert positions
+    cash = book.cash(case.terms)
+    assert cash is not None
+    none = [] if owed is None else [Leg(kind=LegKind.DEBT, asset=cash, quantity=owed)]
+    bare = replace(case, legs=[*positions, *none])
+    health = Fraction(21, 20)
+    found = planned(book, bare, health, kinds=("add",))
+    assert found.is_reached, found.reason
+    assert {found.after.legs[each.tool.leg].asset for each in found.actions} <= {cash}
+    assert found.margin.maintenance.credit >= found.margin.maintenance.requirement * health
+
+
 @EVERY
 @FEW
 @given(seed=seeds)
@@ -149,7 +178,9 @@ def planned(
         market=case.market,
         terms=case.terms,
     )
-    return plan(case_input, Target(health=health), Constraints(kinds=kinds), risk=unasked)
+    return plan(
+        with_cash(case_input), Target(health=health), Constraints(kinds=kinds), risk=unasked
+    )
 
 
 @EVERY

@@ -524,6 +524,7 @@ RULEBOOKS = (
         state=STATE,
         options=OPTIONS,
         price_decimals=None,
+        cash=lambda terms: terms.quote,
         margin=margin,
         liquidate=liquidate,
         tokens=tokens,

@@ -129,6 +129,7 @@ def _rulebook(model: Model) -> Rulebook[Terms]:
         price_decimals=None,
         margin=judged,
         is_exact=True,
+        cash=lambda terms: terms.settlement,
     )
 
 

@@ -307,6 +307,7 @@ RULEBOOKS = (
         options=OPTIONS,
         price_decimals=None,
         is_exact=True,
+        cash=lambda terms: terms.quote,
         margin=margin,
         at_prices=at_prices,
         liquidate=liquidate,

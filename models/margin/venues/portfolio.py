@@ -386,6 +386,7 @@ RULEBOOKS = (
         terms=Terms,
         price_decimals=None,
         is_exact=True,
+        cash=lambda terms: terms.quote,
         margin=margin,
         reads=lambda _: ReadLegs(has_flag=True),
     ),

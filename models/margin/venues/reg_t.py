@@ -248,6 +248,7 @@ RULEBOOKS = (
         options=OPTIONS,
         price_decimals=None,
         is_exact=True,
+        cash=lambda terms: terms.quote,
         margin=margin,
         liquidation_price=lambda account, market, terms, asset: liquidation_price(
             account, market, terms, asset=asset

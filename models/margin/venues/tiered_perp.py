@@ -273,6 +273,7 @@ def _rulebook(venue: str, version: str, policy: Policy) -> Rulebook[Terms]:
         options=OPTIONS,
         price_decimals=None,
         is_exact=True,
+        cash=lambda terms: terms.quote,
         margin=judged,
         at_prices=partial(at_prices, policy=policy),
         liquidate=partial(liquidate, policy=policy),

@@ -49,6 +49,7 @@ RULEBOOKS: tuple[Rulebook[Any], ...] = (
         terms=Terms,
         price_decimals=None,
         is_exact=True,
+        cash=lambda terms: terms.quote,
         margin=margin,
     ),
 )
