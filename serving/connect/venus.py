@@ -64,6 +64,7 @@ from serving.connect.vtokens import (
     after,
     answer_of,
     borrowers,
+    empty_markets,
     legs_of,
     named,
     places_of,
@@ -441,7 +442,7 @@ class VenusReader:
         addresses: Sequence[str],
         before: Mapping[str, AccountReading],
     ) -> dict[str, AccountReading]:
-        """Return what accounts hold and owe with interest, and what they chose.
+        """Return what accounts hold and owe with interest, and which pools and markets they are in.
 
         Parameters
         ----------
@@ -452,9 +453,9 @@ class VenusReader:
         moved = [each for each in addresses if each not in before]
         calls = [m.at(self.comptroller, each) for each in moved for m in (ASSETS_IN, POOL_OF)]
         answers = await chain.call(calls, block)
-        entered, pools = (
+        entered, options = (
             {},
-            {each: before[each].options["pool"] for each in addresses if each in before},
+            {each: _steady_options(before[each]) for each in addresses if each in before},
         )
         for place, address in enumerate(moved):
             inside, pool = answers[2 * place : 2 * place + 2]
@@ -462,7 +463,8 @@ class VenusReader:
             entered[address] = {each.lower() for each in tokens}
             # Nobody was in a pool of e-mode in blocks of the past that had none.
             is_there = not isinstance(pool, Reverted) and bool(pool)
-            pools[address] = POOL_OF.read(sound(pool, self.comptroller, POOL_OF)) if is_there else 0
+            number = POOL_OF.read(sound(pool, self.comptroller, POOL_OF)) if is_there else 0
+            options[address] = {"pool": number}
         places = places_of(addresses, layout.markets, entered, before)
         calls = [SNAPSHOT.at(each.token, address) for address, each, _ in places]
         owing = list(addresses) if layout.vai is not None else []
@@ -476,10 +478,10 @@ class VenusReader:
             owed = VAI_OWED.read(sound(answer or NOTHING, str(layout.vai), VAI_OWED))
             if owed:
                 legs[address].append(Leg(kind=LegKind.DEBT, asset=layout.minted, quantity=owed))
+        for address, markets in entered.items():
+            options[address] |= empty_markets(layout.markets, markets, legs[address])
         return {
-            each: AccountReading(
-                address=each, legs=tuple(legs[each]), options={"pool": pools[each]}
-            )
+            each: AccountReading(address=each, legs=tuple(legs[each]), options=options[each])
             for each in addresses
         }
 
@@ -567,6 +569,12 @@ class VenusReader:
     def checks(self, reading: Reading) -> tuple[Check, ...]:
         """Return, account by account, whether the rules say what the comptroller says."""
         return checks_of(reading, lambda address, _: compared(reading, address))
+
+
+def _steady_options(account: AccountReading) -> dict[str, int]:
+    """Return the options of an account that only its own acts change."""
+    endings = ("pool", ".entered")
+    return {name: value for name, value in account.options.items() if name.endswith(endings)}
 
 
 def compared(reading: Reading, address: str) -> list[Difference]:

@@ -65,6 +65,7 @@ from serving.connect.vtokens import (
     after,
     answer_of,
     borrowers,
+    empty_markets,
     legs_of,
     named,
     places_of,
@@ -387,12 +388,7 @@ class VenusIsolatedReader:
             legs[address] += legs_of(each.name, SNAPSHOT.read(data), pledged=pledged)
         options = {each: before[each].options for each in addresses if each in before}
         for address, inside in entered.items():
-            balances = {leg.asset for leg in legs[address]}
-            options[address] = {
-                f"{each.name}.entered": 1
-                for each in layout.markets
-                if each.token in inside and each.name not in balances
-            }
+            options[address] = empty_markets(layout.markets, inside, legs[address])
         return {
             each: AccountReading(address=each, legs=tuple(legs[each]), options=options[each])
             for each in addresses

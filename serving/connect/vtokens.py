@@ -168,6 +168,24 @@ def legs_of(asset: str, row: Sequence[int], *, pledged: bool) -> list[Leg]:
     return legs
 
 
+def empty_markets(
+    markets: Sequence[ListedMarket], entered: Collection[str], legs: Sequence[Leg]
+) -> dict[str, int]:
+    """Return the options that name the markets which an account entered and has nothing in.
+
+    Parameters
+    ----------
+    entered
+        Their vTokens.
+    """
+    balances = {leg.asset for leg in legs}
+    return {
+        f"{each.name}.entered": 1
+        for each in markets
+        if each.token in entered and each.name not in balances
+    }
+
+
 def answer_of(answer: bytes | Reverted) -> tuple[int | None, int | None]:
     """Return liquidity and shortfall; None where the venue refuses to say them."""
     if isinstance(answer, Reverted):

@@ -852,7 +852,8 @@ NEEDED = {
     "liquity-v1": {"system_collateral", "system_debt", "stability_deposits", "troves"},
     "maker": {"rate", "stopped", "dirt"},
     "morpho-blue": {"total_borrow_assets", "total_borrow_shares", "borrow_rate_per_second"},
-    "venus": {"exchange_rate", "lowest_price", "highest_price", "forced", "pool", "seize_paused"},
+    "venus": {"exchange_rate", "lowest_price", "highest_price", "forced", "pool", "seize_paused"}
+    | {"entered"},
     "venus-isolated": {"exchange_rate", "forced", "repay_paused", "total_supply", "entered"},
 }
 """Names that a venue is known to read, by hand from its contracts."""

@@ -13,7 +13,9 @@ Liquidation goes by the spot price and the threshold, what may be borrowed by th
 and, where an asset's price is bounded (`lowest_price`, `highest_price`), by the worse of the two.
 
 `Account.options`: `pool`, the pool of e-mode (0 or left out: core); `{asset}.forced`, 1 where the
-venue lets anyone repay this account's debt in the asset.
+venue lets anyone repay this account's debt in the asset; `{asset}.entered`, 1 where a market was
+entered in which the account has nothing: the venue judges nobody in a market without a price, and
+takes a repayment of dust against an empty one.
 
 References
 ----------
@@ -146,6 +148,9 @@ class Prices(NamedTuple):
     debt: int
 
 
+NOTHING = Holding(0, 0)
+
+
 def is_minted(asset: str, terms: Terms) -> bool:
     """Return whether an asset is the one that the venue mints itself."""
     return bool(terms.minted) and asset == terms.minted
@@ -160,12 +165,17 @@ def weight_of(asset: str, account: Account, terms: Terms) -> Weight:
     return pool.weights.get(asset, core if pool.falls_back else NO_WEIGHT)
 
 
+def entered(account: Account, terms: Terms) -> tuple[str, ...]:
+    """Return the assets in whose markets an account has nothing and that it entered."""
+    return tuple(each for each in terms.weights if account.options.get(f"{each}.entered", 0))
+
+
 def holdings(account: Account, market: Market, terms: Terms) -> dict[str, Holding] | Refusal:
     """Return by asset what counts of an account, or why it cannot be judged."""
     pool = account.options.get("pool", 0)
     if pool and str(pool) not in terms.pools:
         return Refusal("pool_unknown", f"pool {pool} has no terms")
-    by_asset: dict[str, Holding] = {}
+    by_asset = dict.fromkeys(entered(account, terms), NOTHING)
     for leg in account.legs:
         if leg.kind is LegKind.POSITION:
             return Refusal("leg_kind_unknown", f"{leg.kind} of {leg.asset}")
@@ -173,7 +183,7 @@ def holdings(account: Account, market: Market, terms: Terms) -> dict[str, Holdin
         if leg.quantity and (is_debt or leg.pledged):
             if leg.asset not in terms.weights and not (is_debt and is_minted(leg.asset, terms)):
                 return Refusal("asset_not_listed", leg.asset)
-            tokens, borrowed = by_asset.get(leg.asset, Holding(0, 0))
+            tokens, borrowed = by_asset.get(leg.asset, NOTHING)
             amount = int(leg.quantity)
             by_asset[leg.asset] = (
                 Holding(tokens, borrowed + amount)
@@ -248,7 +258,8 @@ def margin(account: Account, market: Market, terms: Terms) -> Margin:
             value_decimals=VALUE_DECIMALS,
             ratio=Ratio("health", None, 18),
         )
-    assets = tuple(dict.fromkeys(leg.asset for leg in account.legs if leg.asset != terms.minted))
+    assets_of_legs = (leg.asset for leg in account.legs if leg.asset != terms.minted)
+    assets = tuple(dict.fromkeys((*assets_of_legs, *entered(account, terms))))
     by_asset = holdings(account, market, terms)
     if isinstance(by_asset, Refusal):
         return Margin(verdict=Verdict.UNEVALUABLE, reason=by_asset.reason, prices=assets)
@@ -317,7 +328,7 @@ def refusal_of(
     debt: str, collateral: str, by_asset: Mapping[str, Holding], market: Market, terms: Terms
 ) -> Refusal | None:
     """Return why two markets cannot be used for a liquidation, if they cannot."""
-    state, nothing = market.state, Holding(0, 0)
+    state = market.state
     faults = (
         (is_minted(debt, terms), "minted_debt_not_established", f"what repaying {debt} seizes"),
         (not {debt, collateral} <= terms.weights.keys(), "market not listed", debt),
@@ -325,8 +336,9 @@ def refusal_of(
         (state.get(f"{debt}.liquidate_paused", 0), "action is paused", f"liquidation of {debt}"),
         (state.get(f"{debt}.repay_paused", 0), "action is paused", f"repaying {debt}"),
         (state.get(f"{collateral}.seize_paused", 0), "action is paused", f"seizing {collateral}"),
-        (not by_asset.get(collateral, nothing).tokens, "MARKET_NOT_COLLATERAL", collateral),
-        (not by_asset.get(debt, nothing).borrowed, "TOO_MUCH_REPAY", f"no {debt} is owed"),
+        (collateral not in by_asset, "MARKET_NOT_COLLATERAL", collateral),
+        (f"{collateral}.exchange_rate" not in state, "exchange_rate_missing", collateral),
+        (not by_asset.get(debt, NOTHING).borrowed, "TOO_MUCH_REPAY", f"no {debt} is owed"),
     )
     return next((Refusal(reason, detail) for is_so, reason, detail in faults if is_so), None)
 
@@ -466,7 +478,11 @@ STATE = (
     Variable("{asset}.total_borrows", "smallest units that the market has lent"),
     Variable("paused", "0 or 1"),
 )
-OPTIONS = (Variable("pool", "number"), Variable("{asset}.forced", "0 or 1"))
+OPTIONS = (
+    Variable("pool", "number"),
+    Variable("{asset}.forced", "0 or 1"),
+    Variable("{asset}.entered", "0 or 1"),
+)
 
 RULEBOOKS = (
     Rulebook(

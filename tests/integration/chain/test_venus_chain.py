@@ -177,7 +177,7 @@ class Comparison:
                 self.outcomes["short"] += each.answer["shortfall"] > 0
                 self.outcomes["in a pool"] += each.options["pool"] > 0
                 self.outcomes["owing VAI"] += any(leg.asset == "VAI" for leg in each.legs)
-                self.outcomes["forced"] += len(each.options) > 1
+                self.outcomes["forced"] += any(name.endswith(".forced") for name in each.options)
         self.outcomes["blocks"] += 1
         return reading
 
@@ -187,13 +187,13 @@ class Comparison:
         before = node.ask("evm_snapshot")
         node.mine_next_second()
         reading = await self.settled()
-        legs = reading.accounts[user].legs
-        collateral, debt = (
-            self.life.chance.choice(
-                [leg.asset for leg in legs if leg.kind is kind and leg.asset != "VAI"]
-            )
+        account = reading.accounts[user]
+        held, owed = (
+            [leg.asset for leg in account.legs if leg.kind is kind and leg.asset != "VAI"]
             for kind in (LegKind.COLLATERAL, LegKind.DEBT)
         )
+        empty = [name.removesuffix(".entered") for name in account.options if "entered" in name]
+        collateral, debt = (self.life.chance.choice(each) for each in (held + empty, owed))
         expected = load("venus", "10").liquidate(  # type: ignore[misc]
             reading.account(user),
             reading.as_market(),
@@ -210,6 +210,7 @@ class Comparison:
             self.outcomes[f"refused: {expected.reason}"] += 1
             return
         assert happened == (expected.repaid[debt], expected.seized[collateral])
+        self.outcomes["dust against an empty market"] += collateral in empty
         left = (await self.settled()).accounts[user]
         assert expected.after is not None
         assert expected.after.maintenance is not None
@@ -235,7 +236,7 @@ def test_every_account_is_judged_as_the_comptroller_judges_it(core: VenusMarket)
     outcomes = reading_chain(core.node, act).outcomes
     print(dict(life.done), dict(outcomes))  # noqa: T201 - figures of a long run
     assert outcomes["owing"] > STEPS / 10
-    for name in ("short", "as foretold", "owing VAI", "in a pool"):
+    for name in ("short", "as foretold", "owing VAI", "in a pool", "dust against an empty market"):
         assert outcomes[name] > 0, name
     for step in ("supply", "borrow", "mint", "repay", "redeem", "price", "bound", "fork"):
         assert life.done[step] > 0, step

@@ -266,6 +266,39 @@ def test_whoever_pledged_nothing_cannot_be_liquidated() -> None:
     assert (judged.verdict, judged.reason) == (Verdict.NOT_EXECUTABLE, "MARKET_NOT_COLLATERAL")
 
 
+def test_a_price_that_lacks_is_told_also_where_nothing_is_held() -> None:
+    """The venue judges nobody who entered a market without a price."""
+    bare = market(500)
+    without = replace(bare, prices={k: v for k, v in bare.prices.items() if k != "XVS"})
+    assert BOOK.margin(OWING, without, TERMS).verdict is Verdict.SAFE
+    judged = BOOK.margin(replace(OWING, options={"XVS.entered": 1}), without, TERMS)
+    assert (judged.verdict, judged.reason) == (Verdict.UNEVALUABLE, "price_missing")
+    assert set(judged.prices) == {"BNB", "USDC", "XVS"}
+
+
+def test_dust_is_repaid_for_nothing_out_of_a_market_that_is_entered_and_empty() -> None:
+    """The venue asks who entered a market, not what is in it: as much as no vToken pays for."""
+    entered = replace(OWING, options={"XVS.entered": 1})
+    state = market(400, XVS__exchange_rate=10**26)
+    unrated = {name: each for name, each in state.state.items() if name != "XVS.exchange_rate"}
+    for around, wish, reason in (
+        (replace(state, state=unrated), Liquidate(collateral_asset="XVS"), "exchange_rate_missing"),
+        (state, Liquidate(collateral_asset="XVS", repay=1_000), "LIQUIDATE_SEIZE_TOO_MUCH"),
+        (state, Liquidate(collateral_asset="XVS"), "LIQUIDATE_CLOSE_AMOUNT_IS_ZERO"),
+    ):
+        refused = BOOK.liquidate(entered, around, TERMS, wish)  # type: ignore[misc]
+        assert isinstance(refused, Refusal)
+        assert refused.reason == reason
+    dear = market(400, XVS__exchange_rate=10**34)
+    found = BOOK.liquidate(  # type: ignore[misc]
+        entered, dear, TERMS, Liquidate(collateral_asset="XVS")
+    )
+    assert isinstance(found, Liquidation)
+    # A vToken is worth ten cents, less the incentive of 10 %: what it does not pay for whole.
+    assert found.repaid == {"USDC": 90_909}
+    assert found.seized == {"XVS": 0}
+
+
 def test_tokens_and_bare_terms() -> None:
     """Ten BNB by the exchange rate, and 4,000 dollars; without haircuts all of it counts."""
     told = BOOK.tokens(OWING, market(500), TERMS)  # type: ignore[misc]
