@@ -13,6 +13,7 @@ from models.margin import venues
 from models.margin.rulebook import Rulebook
 
 _ENTRY = re.compile(r"^(\S.*)\n((?:[ ]{4}.*\n?|\n(?=[ ]{4}))+)", re.MULTILINE)
+_FIXED = re.compile(r"(?:, | in )(wad|ray|rad)\b")
 SECTION = re.compile(r"\n\n\w+\n-{3,}\n")
 
 
@@ -26,6 +27,18 @@ def meanings(kind: type) -> Mapping[str, str]:
         `reserves.threshold`.
     """
     return dict(_meanings(kind, ""))
+
+
+def fixed_points(kind: type) -> Mapping[str, str]:
+    """Return the unit of each field of parameters that is a whole number in fixed point.
+
+    Parameters
+    ----------
+    kind
+        As `meanings` takes it.
+    """
+    units = {name: _FIXED.search(meaning) for name, meaning in meanings(kind).items()}
+    return {name: unit[1] for name, unit in units.items() if unit is not None}
 
 
 def _meanings(kind: type, prefix: str) -> Iterator[tuple[str, str]]:

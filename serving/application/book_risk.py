@@ -3,7 +3,7 @@
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -43,6 +43,7 @@ from serving.evaluation.risk_book import (
     read_book,
 )
 from serving.schemas import problems, requests
+from serving.schemas.assessment import Notice
 from serving.schemas.book_risk import (
     HOURS,
     MOST_CELLS,
@@ -298,6 +299,7 @@ def stress(
         result = READER.read(transaction, request.selection, now=desk.clock())
         chains = {shock.block_space for shock in request.shocks}
         rows = [row for row in block_space.newest(transaction, at=result.at) if row.chain in chains]
+    doubts = (*doubts_of(result.book, result.answer, impact=request.impact), *_old(rows, result.at))
     curves = {} if request.impact == "none" else result.curves
     blocks = {row.chain: blocks_of(row, result.prices) for row in rows}
     spaces = {chain: space for chain, space in blocks.items() if space is not None}
@@ -341,32 +343,52 @@ def stress(
         unpriced=tuple(sorted(result.book.unpriced)),
         moving=moving(result.book.prices, None),
         curves=tuple(item for item in result.answer if item.asset in result.book.usd_prices),
-        degraded_reasons=(
-            *doubts_of(result.book, result.answer, impact=request.impact),
-            *(
-                f"stale_block_space: {row.chain} was measured {row.measured_at:%FT%TZ}"
-                for row in rows
-                if result.at - row.measured_at > STALE_BLOCKS
-            ),
-        ),
+        degraded_reasons=tuple(map(_line, doubts)),
+        doubts=doubts,
         shocks=tuple(shocks),
     )
 
 
-def doubts_of(book: RiskBook, curves: Sequence[CurveAnswer], *, impact: str) -> tuple[str, ...]:
+def _line(doubt: Notice) -> str:
+    """Return a doubt as one line of text."""
+    return f"{doubt.code}: {doubt.text}"
+
+
+def _old(rows: Iterable[BlockSpaceRow], at: datetime) -> Iterator[Notice]:
+    """Yield the chains whose block space was measured too long ago."""
+    for row in rows:
+        if at - row.measured_at > STALE_BLOCKS:
+            measured = f"{row.measured_at:%FT%TZ}"
+            yield Notice(
+                code="stale_block_space",
+                text=f"{row.chain} was measured {measured}",
+                subject=row.chain,
+                values={"measured_at": measured},
+            )
+
+
+def doubts_of(book: RiskBook, curves: Sequence[CurveAnswer], *, impact: str) -> tuple[Notice, ...]:
     """Return what an answer rests on that is old, left out or not known."""
     doubts = [
-        f"stale_liquidity: {item.asset} was measured {item.measured_at:%F}"
+        Notice(
+            code="stale_liquidity",
+            text=f"{item.asset} was measured {item.measured_at:%F}",
+            subject=item.asset,
+            values={"measured_at": f"{item.measured_at:%F}"},
+        )
         for item in curves
         if item.asset in book.usd_prices and item.age_seconds > STALE.total_seconds()
     ]
     if impact == "none":
-        doubts = ["no_impact: selling moves no price"]
+        doubts = [Notice(code="no_impact", text="selling moves no price")]
     if book.unpriced:
         listed = ", ".join(sorted(book.unpriced))
-        doubts.append(f"unpriced: {listed} without a price in USD, moved by shares of now alone")
+        text = f"{listed} without a price in USD, moved by shares of now alone"
+        doubts.append(Notice(code="unpriced", text=text, subject=listed))
     if book.unknown_owners:
-        doubts.append(f"owners_unknown: {book.unknown_owners} accounts count as if nobody acts")
+        text = f"{book.unknown_owners} accounts count as if nobody acts"
+        count = book.unknown_owners
+        doubts.append(Notice(code="owners_unknown", text=text, values={"accounts": count}))
     return tuple(doubts)
 
 
@@ -540,7 +562,7 @@ def outcome(
     request: ForecastBody,
     curves: Mapping[str, ImpactCurve],
     *,
-    doubts: Sequence[str],
+    doubts: Sequence[Notice],
     report: Callable[[float], bool],
     spread: Spread,
 ) -> dict[str, Any]:
@@ -591,7 +613,7 @@ def outcome(
         "unjudged": msgspec.to_builtins(ready.book.unjudged[:MOST_LISTED]),
         "unjudged_count": len(ready.book.unjudged),
         "unjudged_debt": sum(item.debt or 0.0 for item in ready.book.unjudged),
-        "degraded_reasons": [*doubts, *unsaid],
+        "degraded_reasons": [*map(_line, doubts), *unsaid],
         "horizons": horizons,
         "curve": curve_of(ready.book, curves),
         "one_factor": alone,

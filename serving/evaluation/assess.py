@@ -470,12 +470,16 @@ def _notices(judged: RuleEvaluation, outcome: ForecastOutcome, frame: _Frame) ->
     if outcome.silent is not None:
         return (outcome.silent,) if outcome.silent.code in HARMLESS else ()
     notices = [
-        Notice(code="price_held_constant", text=f"{name} is taken to keep its price: no candles")
+        Notice(
+            code="price_held_constant",
+            text=f"{name} is taken to keep its price: no candles",
+            subject=name,
+        )
         for name in outcome.constant
     ]
     if outcome.late:
         text = f"the newest candle is {outcome.late} h late: the market is looked at as of then"
-        notices.append(Notice(code="candles_late", text=text))
+        notices.append(Notice(code="candles_late", text=text, values={"hours": outcome.late}))
     notices += [Notice(code="bundle_refused", text=text) for text in frame.model.refusals]
     if frame.model.is_widened:
         text = "a breaker is open: intervals reach up to those of the next longer horizon"
@@ -483,7 +487,7 @@ def _notices(judged: RuleEvaluation, outcome: ForecastOutcome, frame: _Frame) ->
     market = market_of(judged.case.account)
     if market not in frame.training_markets:
         text = f"the model has seen no owners on {market}: expected is as if nobody acted"
-        notices.append(Notice(code="outside_training", text=text))
+        notices.append(Notice(code="outside_training", text=text, subject=market))
     return tuple(notices)
 
 

@@ -129,7 +129,12 @@ class View:
             return None
         shown = exact_text(price.value, price.decimals)
         text = f"{name}: price {shown} is far off the last close of its candles, {close:.12g}"
-        return Notice(code="price_off_candles", text=text)
+        return Notice(
+            code="price_off_candles",
+            text=text,
+            subject=name,
+            values={"price": float(price.exact), "close": float(close)},
+        )
 
 
 def position(judged: RuleEvaluation, view: View) -> PositionRow | Notice:
@@ -162,14 +167,15 @@ def _unfit(names: Sequence[str], view: View) -> Notice | None:
     """
     absent = [name for name in names if name not in view.candles]
     if absent:
-        return Notice(code="candles_missing", text=f"no candles of {', '.join(absent)}")
+        missing = ", ".join(absent)
+        return Notice(code="candles_missing", text=f"no candles of {missing}", subject=missing)
     for name in names:
         if view.series(name).is_broken:
             text = f"the candles of {name} are not of one unit throughout"
-            return Notice(code="candles_discontinuous", text=text)
+            return Notice(code="candles_discontinuous", text=text, subject=name)
         if view.series(name).is_stopped:
             text = f"the last {STILL} candles of {name} repeat one price, volume unknown"
-            return Notice(code="candles_stopped", text=text)
+            return Notice(code="candles_stopped", text=text, subject=name)
     return None
 
 

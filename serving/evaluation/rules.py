@@ -171,11 +171,16 @@ def leg_values(case: AccountInput, whole: Side | None) -> tuple[Exact | None, ..
 def doubt(price: Price, *, at: datetime, asset: str) -> Notice | None:
     """Return why a price must not be taken as if it were fresh, or None."""
     if price.disputed is not None:
-        return Notice(code="price_disputed", text=f"{asset}: {price.disputed}")
+        text = f"{asset}: {price.disputed}"
+        return Notice(code="price_disputed", text=text, subject=asset)
     if price.is_stale(at):
-        age, limit = in_words(price.age(at)), in_words(price.limit)
-        text = f"{asset}: price is {age} old, more than {limit}"
-        return Notice(code="price_stale", text=text)
+        age, limit = price.age(at), price.limit
+        return Notice(
+            code="price_stale",
+            text=f"{asset}: price is {in_words(age)} old, more than {in_words(limit)}",
+            subject=asset,
+            values={"age_seconds": age.total_seconds(), "limit_seconds": limit.total_seconds()},
+        )
     return None
 
 
@@ -243,14 +248,17 @@ def _lacks_state(case: AccountInput, now: Margin) -> list[Variable]:
 
 def unjudged(case: AccountInput, now: Margin) -> Notice:
     """Return that the rules cannot judge an account, with what is missing or refused."""
-    text = "the rules cannot judge the account"
+    text, subject = "the rules cannot judge the account", None
     if prices := missing_prices(case, now):
-        text += f": no price of {', '.join(prices[:NAMED])}"
+        subject = ", ".join(prices[:NAMED])
+        text += f": no price of {subject}"
     elif state := missing_state(case, now):
-        text += f": its market's state lacks {', '.join(state[:NAMED])}"
+        subject = ", ".join(state[:NAMED])
+        text += f": its market's state lacks {subject}"
     elif legs := [case.account.legs[place].asset for place in unjudged_legs(case, now)]:
-        text = f"the rules cannot judge {', '.join(dict.fromkeys(legs[:NAMED]))} of the account"
-    return Notice(code=now.reason, text=text)
+        subject = ", ".join(dict.fromkeys(legs[:NAMED]))
+        text = f"the rules cannot judge {subject} of the account"
+    return Notice(code=now.reason, text=text, subject=subject)
 
 
 def mismatch(case: AccountInput) -> Notice | None:
@@ -264,8 +272,12 @@ def unread(case: AccountInput) -> Notice | None:
     """Return that what the account holds was not read for long, or None."""
     if case.unread_since is None:
         return None
-    age = in_words(case.market.at - case.unread_since)
-    return Notice(code="account_stale", text=f"what it holds was read {age} ago and not since")
+    age = case.market.at - case.unread_since
+    return Notice(
+        code="account_stale",
+        text=f"what it holds was read {in_words(age)} ago and not since",
+        values={"age_seconds": age.total_seconds()},
+    )
 
 
 def unplaced(case: AccountInput) -> list[Notice]:
@@ -274,7 +286,7 @@ def unplaced(case: AccountInput) -> list[Notice]:
         return []
     names = ", ".join(case.unplaced[:NAMED])
     text = f"the store holds {names} without saying of which market: push it with venue and market"
-    return [Notice(code="state_unplaced", text=text)]
+    return [Notice(code="state_unplaced", text=text, subject=names)]
 
 
 def in_words(span: timedelta) -> str:

@@ -63,6 +63,7 @@ GROUPS = (
     "side",
     "signal",
     "step",
+    "term",
     "verb",
     "verdict",
     "why",

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from models.domain import MarketId
 from models.errors import Fault, ForewarnError
-from models.margin.descriptions import meanings, source
+from models.margin.descriptions import fixed_points, meanings, source
 from models.margin.rulebook import Rulebook, load_all
 from models.margin.variables import units
 from models.terms import library, terms_in_force
@@ -60,6 +60,9 @@ class RulebookShown:
     parameters
         What each of them means and in which unit; of what stands by name or in a row, fields
         stand behind a dot (`reserves.threshold`).
+    fixed_points
+        Unit of each of them that is a whole number in fixed point, under the same names: `wad`,
+        `ray` or `rad`, 18, 27 or 45 digits behind the point.
     source
         Where the rules were read.
     state
@@ -78,6 +81,7 @@ class RulebookShown:
     price_decimals: int | None
     terms: tuple[str, ...]
     parameters: dict[str, str]
+    fixed_points: dict[str, str]
     source: str
     state: dict[str, str]
     options: dict[str, str]
@@ -138,6 +142,7 @@ def _shown(book: Rulebook[Any]) -> RulebookShown:
         price_decimals=book.price_decimals,
         terms=tuple(field.name for field in dataclasses.fields(book.terms)),
         parameters=dict(meanings(book.terms)),
+        fixed_points=dict(fixed_points(book.terms)),
         source=source(book),
         state=units(book.state),
         options=units(book.options),

@@ -219,10 +219,24 @@ class RulebookAnswer(AnswerStruct, frozen=True, kw_only=True):
 
 
 class Notice(AnswerStruct, frozen=True, kw_only=True):
-    """Why less than everything was said."""
+    """Why less than everything was said.
+
+    Parameters
+    ----------
+    text
+        What `code` and `values` tell, in words.
+    subject
+        What it is about: an asset, several with commas between, a market or an account; null
+        where it is about the whole.
+    values
+        The figures in the text by name: times are text, lengths of time seconds; null where it has
+        none.
+    """
 
     code: str
     text: str
+    subject: str | None = None
+    values: dict[str, ReasonValue] | None = None
 
 
 class Assessment(AnswerStruct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from pydantic import Field, Tag, field_validator, model_validator
 
 from models.horizons import HORIZONS, label
+from serving.schemas.assessment import Notice
 from serving.schemas.fields import (
     OBJECT,
     TEXT,
@@ -552,7 +553,11 @@ class StressAnswer:
         Assets whose worth is known only in a venue's own quote: they are in every sum, but
         have no price, no units and no curve.
     degraded_reasons
-        What the answer rests on that is old.
+        What the answer rests on that is old, left out or not known.
+    doubts
+        The same apart: `stale_liquidity` of an asset and `stale_block_space` of a chain, with the
+        day or time it was `measured_at`; `unpriced` assets; `owners_unknown` of so many `accounts`;
+        `no_impact`.
     """
 
     request_id: str
@@ -568,6 +573,7 @@ class StressAnswer:
     moving: tuple[str, ...]
     curves: tuple[CurveAnswer, ...]
     degraded_reasons: tuple[str, ...]
+    doubts: tuple[Notice, ...]
     shocks: tuple[StressShock, ...]
 
 

@@ -5,11 +5,13 @@ any language is told from the very same answer, one that was kept years ago too.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
+from fractions import Fraction
 from typing import Any
 
 from serving.words.actions import action_text, token_text
 from serving.words.reasons import reason_text
-from serving.words.tables import Words
+from serving.words.tables import UNKNOWN, Words
 
 Facts = Mapping[str, Any]
 FEATURE = {"name", "unit", "meaning"}
@@ -31,13 +33,33 @@ def translate(words: Words, tree: Any) -> Any:
 
 
 def notice_text(words: Words, notice: Facts) -> str:
-    """Return why less than everything is said."""
-    code, text = notice["code"], str(notice["text"])
-    if words.has("notice", code):
-        return words.say(f"notice.{code}", text=text, subject=text.partition(" ")[0].rstrip(":"))
+    """Return why less than everything is said; as it stands where an earlier version told less."""
+    code, text, subject = notice["code"], str(notice["text"]), notice.get("subject")
+    key = f"{code}_of" if subject and words.has("notice", f"{code}_of") else code
+    if words.has("notice", key):
+        about = {} if subject is None else {"subject": subject}
+        values = notice.get("values") or {}
+        figures = {name: _figure(words, name, value) for name, value in values.items()}
+        try:
+            return words.say(f"notice.{key}", text=text, **about, **figures)
+        except KeyError:
+            return text
     if words.has("rule_reason", code):
         return words.say("notice.unjudged", why=words.word("rule_reason", code))
     return text
+
+
+def _figure(words: Words, name: str, value: str | float | None) -> str:
+    """Return a value of a notice as people read it, by what its name says of it."""
+    if value is None:
+        return UNKNOWN
+    if name.endswith("_at"):
+        return words.time(str(value))
+    if isinstance(value, str):
+        return value
+    if name.endswith("_seconds"):
+        return words.span(timedelta(seconds=value))
+    return words.whole(value) if float(value).is_integer() else words.amount(Fraction(value))
 
 
 def _ratio(words: Words, part: Facts) -> str:

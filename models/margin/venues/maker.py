@@ -63,8 +63,12 @@ class Terms:
         Liquidation penalty as a factor on the debt, wad.
     hole, hole_all
         Most debt and penalty under auction, for this type and for all, rad.
-    buf, tail, cusp
-        Auction start factor (ray), longest run (seconds), lowest price share (ray).
+    buf
+        Price at which an auction begins as a factor on the oracle's, ray.
+    tail
+        Longest run of an auction, seconds.
+    cusp
+        Price at which an auction ends as a share of that at its begin, ray.
     curve
         How the auction price falls.
     par

@@ -1761,6 +1761,8 @@ class Notice(TypedDict):
 
     code: str
     text: str
+    subject: NotRequired[str | None]
+    values: NotRequired[dict[str, float | str | None] | None]
 
 
 class OpenInterestBody(TypedDict):
@@ -2586,6 +2588,7 @@ class RulebookShown(TypedDict):
     price_decimals: int | None
     terms: list[str]
     parameters: dict[str, str]
+    fixed_points: dict[str, str]
     source: str
     state: dict[str, str]
     options: dict[str, str]
@@ -2869,6 +2872,7 @@ class StressAnswer(TypedDict):
     moving: list[str]
     curves: list[CurveAnswer]
     degraded_reasons: list[str]
+    doubts: list[Notice]
     shocks: list[StressShock]
 
 

@@ -55,7 +55,7 @@ function page() {
     flipping: null,
     margin: null,
     inForce: null,
-    meanings: null,
+    book: null,
     alerts: [],
     history: [],
     levers: [],
@@ -127,7 +127,7 @@ function page() {
     async readTerms() {
       const { venue, version, market, terms } = this.held;
       const { rulebooks } = await ask("/v1/rulebooks");
-      this.meanings = rulebooks.find((book) => book.venue === venue && book.version === version)?.parameters;
+      this.book = rulebooks.find((book) => book.venue === venue && book.version === version);
       if (terms !== null && typeof terms === "object") {
         this.inForce = { terms, origin: "account" };
         return;
@@ -504,7 +504,7 @@ function page() {
     },
     get terms() {
       const lines = this.areAllTerms ? flat(this.inForce?.terms) : ofAssets(this.inForce?.terms, this.heldAssets);
-      return readable(lines, this.meanings);
+      return readable(lines, this.book);
     },
     get heldAssets() {
       return (this.held?.legs ?? []).map((leg) => leg.asset);

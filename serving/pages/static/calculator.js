@@ -1,5 +1,7 @@
 /** A form for any rulebook: every figure of a request as a field, and what else the rulebook reads. */
 
+import { amount, move, priceOf } from "./format.js";
+import { labelOf } from "./terms.js";
 import { say, word } from "./words.js";
 
 const KINDS = ["collateral", "debt", "position"];
@@ -32,7 +34,7 @@ function leaves(tree, place, prefix = "") {
   return Object.entries(tree ?? {}).flatMap(([name, value]) =>
     value !== null && typeof value === "object"
       ? leaves(value, [...place, name], `${prefix}${name}.`)
-      : [field([...place, name], prefix + name, value)],
+      : [field([...place, name], labelOf(prefix + name), value, { unit: prefix + name })],
   );
 }
 
@@ -59,7 +61,7 @@ export function formOf(body, book) {
       field(["market", "prices", asset, "value"], asset, pointed(price.value, price.decimals), { isPrice: true }))],
     [say("holdings_in_units"), (account.legs ?? []).flatMap((leg, at) =>
       Object.entries(leg).filter(([name]) => name !== "kind" && name !== "asset").map(([name, value]) =>
-        field(["account", "legs", at, name], `${leg.asset}, ${word("leg", leg.kind)}: ${name}`, value)))],
+        field(["account", "legs", at, name], `${leg.asset}, ${word("leg", leg.kind)}: ${word("term", name)}`, value)))],
     [say("state_of_the_market"), described(market.state, book?.state ?? {}, ["market", "state"], about)],
     [say("options_of_the_account"), described(account.options, book?.options ?? {}, ["account", "options"], about)],
     [say("terms_with_the_account"), typeof account.terms === "object" ? leaves(account.terms, ["account", "terms"]) : []],
@@ -96,4 +98,23 @@ export function withoutLeg(body) {
   const changed = copied(body);
   changed.account.legs.pop();
   return changed;
+}
+
+/** Return an exact amount in readable digits, with all of them beside. */
+const shown = (exact) => ({ text: amount(exact), exact: exact ?? "" });
+
+/** Return what an answer says an account holds, counts and owes. */
+export function figuresOf(told) {
+  const { credit, requirement, surplus } = told?.standing?.maintenance ?? {};
+  return {
+    credit: shown(credit), requirement: shown(requirement), surplus: shown(surplus),
+    held: (told?.tokens ?? []).map((one) => ({ kind: word("leg", one.kind), text: one.text, exact: one.amount })),
+  };
+}
+
+/** Return where the verdict flips, a price of a whole token where it is known. */
+export function triggersOf(flipping) {
+  return (flipping?.price_triggers ?? []).map((one) => ({
+    asset: one.asset, side: word("direction", one.direction), move: move(one.move), ...shown(priceOf(one)),
+  }));
 }

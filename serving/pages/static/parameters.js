@@ -3,6 +3,7 @@
 import { ask } from "./ask.js";
 import { amount, when } from "./format.js";
 import { needsScope, settled, start, tell, trying } from "./frame.js";
+import { labelOf } from "./terms.js";
 import { counted, say, spaced } from "./words.js";
 
 const FALLEN = 100;
@@ -42,7 +43,7 @@ function page() {
       return row ? `${row.venue}/${row.market}:${row.path}` : "";
     },
     get parameters() {
-      return this.listed.map((row) => ({ key: this.keyOf(row), label: `${row.venue} ${row.market} ${row.path}` }));
+      return this.listed.map((row) => ({ key: this.keyOf(row), label: `${row.venue} ${row.market}: ${labelOf(row.path)} (${row.path})` }));
     },
     get current() {
       return this.listed.find((row) => this.keyOf(row) === this.picked);

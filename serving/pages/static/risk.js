@@ -1,9 +1,10 @@
 /** The book at risk: shocks of it round by round, forecasts, and what came true. */
 
 import { ask, asked } from "./ask.js";
+import { doubtOf } from "./doubts.js";
 import { line } from "./draw.js";
 import { fanOf } from "./fan.js";
-import { age, day, few, fixed, move, percent, short, span, when } from "./format.js";
+import { age, few, fixed, move, percent, short, span, when } from "./format.js";
 import { settled, start, trying } from "./frame.js";
 import { counted, say, word } from "./words.js";
 
@@ -17,19 +18,6 @@ const share = (whole) => (whole / PERCENT).toFixed(2);
 /** Return one asset's slider. */
 function slider(name, whole) {
   return { name, move: whole, get text() { return move(this.move / PERCENT); } };
-}
-
-/** Return a doubt of the answer in words; one that is not known as it was told. */
-function doubtOf(reason) {
-  const [code, about = ""] = reason.split(": ");
-  const [first] = about.split(" ");
-  const [measured] = about.split(/ was measured /);
-  if (code === "no_impact") return say("no_impact_stored");
-  if (code === "owners_unknown") return say("owners_unknown", { accounts: counted("account", first) });
-  if (code === "unpriced") return say("unpriced", { assets: about.split(/ without /)[0] });
-  if (code === "stale_liquidity") return say("stale_liquidity", { asset: measured, day: day(about.split(" ").at(-1)) });
-  if (code === "stale_block_space") return say("stale_block_space", { chain: measured, when: when(about.split(" ").at(-1)) });
-  return reason;
 }
 
 function page() {
@@ -70,7 +58,7 @@ function page() {
       });
     },
     get note() {
-      return (this.stress?.degraded_reasons ?? []).map(doubtOf).join("; ");
+      return (this.stress?.doubts ?? []).map(doubtOf).join("; ");
     },
 
     /** Move every asset that moves with the market. */

@@ -1,8 +1,8 @@
 /** The rulebooks, the terms in force, and a calculator for any of them. */
 
 import { ask, withQuery } from "./ask.js";
-import { formOf, withField, withLeg, withoutLeg } from "./calculator.js";
-import { move, tone, when } from "./format.js";
+import { figuresOf, formOf, triggersOf, withField, withLeg, withoutLeg } from "./calculator.js";
+import { tone, when } from "./format.js";
 import { start, trying } from "./frame.js";
 import { flat, readable } from "./terms.js";
 import { counted, say, spaced, word } from "./words.js";
@@ -151,21 +151,15 @@ function page() {
     get ratioExact() {
       return this.standing?.ratio?.value ?? "";
     },
-    get credit() {
-      return this.standing?.maintenance?.credit ?? "–";
-    },
-    get requirement() {
-      return this.standing?.maintenance?.requirement ?? "–";
-    },
-    get surplus() {
-      return this.standing?.maintenance?.surplus ?? "–";
+    get figures() {
+      return figuresOf(this.told);
     },
     get since() {
       const since = this.told?.rulebook.terms_valid_from;
       return since ? when(since) : say("stated_in_the_request");
     },
     get triggers() {
-      return (this.flipping?.price_triggers ?? []).map((one) => ({ ...one, side: word("direction", one.direction), move: move(one.move) }));
+      return triggersOf(this.flipping);
     },
 
     async readTerms() {
@@ -194,7 +188,7 @@ function page() {
     get terms() {
       const { venue, version, terms } = this.inForce ?? {};
       const book = this.rulebooks.find((one) => one.venue === venue && one.version === version);
-      return readable(flat(terms), book?.parameters);
+      return readable(flat(terms), book);
     },
   };
 }

@@ -1,6 +1,6 @@
 /** Nested terms as lines of names and texts. */
 
-import { LANGUAGE } from "./words.js";
+import { LANGUAGE, word } from "./words.js";
 
 /** Return nested terms as `flat` does, without the entries of assets that are not held. */
 export function ofAssets(tree, assets) {
@@ -34,14 +34,34 @@ function pointed(text, places) {
   return digits.slice(0, -places) + (after && `.${after}`);
 }
 
-/** Return lines of terms with what each means, which is told in English alone; whole numbers in fixed point as people write them. */
-export function readable(lines, meanings) {
+/** Return what is told of a parameter by its path: under its own name, or under the group's. */
+function toldOf(byName, path) {
+  const parts = path.split(".");
+  return byName?.[path] ?? byName?.[`${parts[0]}.${parts.at(-1)}`];
+}
+
+/** Return a parameter's path in words: its meaning, and what it is of. */
+export function labelOf(path) {
+  const parts = path.split(".");
+  const place = parts.findLastIndex((part) => /^[a-z][a-z0-9_]*$/.test(part));
+  if (place < 0) return path;
+  const subject = parts.filter((_, other) => other > 0 && other !== place).join(" ");
+  return [subject, word("term", parts[place])].filter(Boolean).join(": ");
+}
+
+/**
+ * Return lines of terms in words, with what each means, which is told in English alone; whole numbers
+ * in fixed point as people write them.
+ */
+export function readable(lines, book) {
   const isEnglish = LANGUAGE === "en";
   return lines.map((line) => {
-    const parts = line.name.split(".");
-    const meaning = meanings?.[line.name] ?? meanings?.[`${parts[0]}.${parts.at(-1)}`] ?? "";
-    const unit = /(?:, | in )(wad|ray|rad)\b/.exec(meaning)?.[1];
-    const isFixed = unit && /^\d+$/.test(line.value);
-    return { ...line, value: isFixed ? pointed(line.value, PLACES[unit]) : line.value, note: [isEnglish && meaning, isFixed && line.value].filter(Boolean).join(": ") };
+    const meaning = toldOf(book?.parameters, line.name) ?? "";
+    const places = PLACES[toldOf(book?.fixed_points, line.name)];
+    const isFixed = places !== undefined && /^\d+$/.test(line.value);
+    return {
+      ...line, label: labelOf(line.name), value: isFixed ? pointed(line.value, places) : line.value,
+      note: [isEnglish && meaning, isFixed && line.value].filter(Boolean).join(": "),
+    };
   });
 }

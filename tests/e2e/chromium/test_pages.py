@@ -490,7 +490,7 @@ def test_the_calculator_has_a_form_for_every_venue(watched: Watched) -> None:
     form.get_by_label("BTC/USDT:USDT", exact=True).blur()
     page.locator("#calculate").click()
     # 6,000 of margin and a loss of 3,750 on one bitcoin bought at 45,000.
-    expect(page.get_by_text("2250", exact=True).first).to_be_visible()
+    expect(page.get_by_text("2,250", exact=True).first).to_be_visible()
     page.locator('[data-book="maker dss"]').click()
     for leg in ("debt", "collateral"):
         expect(form).to_contain_text(f"{leg}: quantity")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from models.errors import InvalidInput
-from models.margin.descriptions import meanings, source
+from models.margin.descriptions import fixed_points, meanings, source
 from models.margin.rulebook import Rulebook, load, load_all, option_names, state_names
 from models.terms import decode
 
@@ -89,3 +89,11 @@ def test_a_misspelt_parameter_is_refused_with_the_nearest() -> None:
     assert [str(fault) for fault in caught.value.faults] == [
         "/t/reserves/WETH/threshold: Field required; is 'treshold' it?"
     ]
+
+
+def test_units_of_whole_numbers_in_fixed_point_stand_apart() -> None:
+    """Of Maker's parameters each with its own; a length of time has none."""
+    units = fixed_points(load_all()["maker", "dss"].terms)
+    assert (units["mat"], units["chop"], units["dust"]) == ("ray", "wad", "rad")
+    assert (units["buf"], units["cusp"]) == ("ray", "ray")
+    assert "tail" not in units

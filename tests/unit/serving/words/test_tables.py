@@ -17,12 +17,15 @@ from serving.notify.sentences import Speaker
 from serving.schemas.orders import OrderKind
 from serving.words import tables
 from serving.words.actions import action_text
+from serving.words.answers import notice_text
 from serving.words.reasons import reason_text
 from serving.words.tables import english, languages, words
 
 TABLES = {file.stem: tomllib.loads(file.read_text()) for file in tables.HERE.glob("*.toml")}
 ENGLISH = TABLES["en"]
-GROUPS_OF_CODES = {"level", "verdict", "doubt", "notice", "feature", "rule_reason", "head"}
+GROUPS_OF_CODES = {"level", "verdict", "doubt", "notice", "feature", "rule_reason", "head"} | {
+    "term"
+}
 """In which a code without a word is read as it is written."""
 
 REPAY = {
@@ -228,3 +231,32 @@ def test_reasons_are_told_in_german_too() -> None:
 def test_causes_are_told_in_units_of_people(cause: dict[str, str], text: str) -> None:
     """Percentages, days and moments; a signal without words is told as it is."""
     assert Speaker(english()).cause(cause) == text
+
+
+@pytest.mark.parametrize(
+    ("notice", "text"),
+    [
+        (
+            {"code": "price_stale", "subject": "Wrapped Ether"}
+            | {"values": {"age_seconds": 7200.0, "limit_seconds": 3600.0}},
+            "der Preis von Wrapped Ether ist 2 Stunden alt, mehr als 1 Stunde",
+        ),
+        (
+            {"code": "price_off_candles", "subject": "A"}
+            | {"values": {"price": 1.19e-05, "close": 1234.5}},
+            (
+                "der Preis von A, 0,0000119, ist weit vom letzten Schluss seiner Kerzen entfernt, "
+                "1.234,50"
+            ),
+        ),
+        (
+            {"code": "candles_missing", "subject": "A, B", "values": None},
+            "es fehlen Kurse von A, B, es gibt keine Vorhersage",
+        ),
+        ({"code": "price_held_constant"}, "as an earlier version told it"),
+    ],
+)
+def test_notices_are_told_by_their_parts(notice: dict[str, Any], text: str) -> None:
+    """A name of two words stays whole, and nothing English is left; kept ones stay as they are."""
+    german = words("de")
+    assert notice_text(german, {"text": "as an earlier version told it", **notice}) == text
