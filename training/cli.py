@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from models.errors import ForewarnError
+from training import kernels
 from training.lifecycle import commands
 from training.options import Candles, Data, From, Source, To, after, refuse, start
 from training.replay import alert_commands, risk_commands
@@ -63,6 +64,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a bundle on a history; nothing after --to is seen."""
+    kernels.pin()
     from models.forecast import bundle
     from training.fitting import fit
     from training.lifecycle import publish
@@ -138,6 +140,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Judge a bundle, or the way of training, beside every baseline, on the same rows."""
+    kernels.pin()
     from training.evaluation import walk_forward as walk
     from training.evaluation.evaluate import Period
 

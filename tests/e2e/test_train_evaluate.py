@@ -65,8 +65,9 @@ def test_what_comes_after_the_end_does_not_change_the_bundle(
 ) -> None:
     """Training again without what came after --to gives the same bundle, to the byte.
 
-    Nor does it matter how many threads the linear algebra may take. One later event stays: without
-    it the log would not be known to be complete up to --to.
+    Nor does it matter how many threads the linear algebra may take, or which kernels the
+    environment asks for. One later event stays: without it the log would not be known to be
+    complete up to --to.
     """
     data, candles = simulated_log
     past = tmp_path / "past"
@@ -87,11 +88,14 @@ def test_what_comes_after_the_end_does_not_change_the_bundle(
         *("train", "--source", "maker-ethb", "--data", past, "--candles", past / candles.name),
         *("--out", out, *PERIOD),
         OPENBLAS_NUM_THREADS="1",
+        OPENBLAS_CORETYPE="Nehalem",
+        NPY_DISABLE_CPU_FEATURES="X86_V3",
     )
     manifests = [json.loads((d / bundle.MANIFEST).read_text()) for d in (trained[0], out)]
     assert manifests[0]["sha256"] == manifests[1]["sha256"]
     assert manifests[0]["heads"] == manifests[1]["heads"]
     assert manifests[0]["rungs"] == manifests[1]["rungs"]
+    assert manifests[0]["provenance"]["kernels"] == manifests[1]["provenance"]["kernels"]
 
 
 def test_the_report_holds_every_rung_on_the_same_rows(

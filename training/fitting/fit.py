@@ -17,6 +17,7 @@ from models.errors import Fault, InvalidInput
 from models.forecast.bundle import Bundle, Head
 from models.forecast.volatility import VolatilityForecast
 from models.horizons import HORIZONS, LABELS
+from training import kernels
 from training.baselines import baselines, har
 from training.dataset import labels, splits
 from training.dataset.dataset import Dataset, Mask, dataset, thinned
@@ -103,6 +104,9 @@ def fit(
     InvalidInput
         When the period is empty or too short to hold out a calibration slice.
     """
+    in_use = kernels.used()
+    if in_use != kernels.PINNED:
+        progress(f"kernels of this processor: {in_use}; on another one the bundle has other bytes")
     progress("computing features and labels")
     paths = _log(history, source, begin=begin, end=end)
     log = paths
@@ -271,6 +275,7 @@ def _provenance(paths: Log, log: Log, *, seed: int, recipe: Recipe) -> dict[str,
         "parameters": {**recipe.changes, "rounds": recipe.rounds},
         "versions": {name: version(name) for name in ("lightgbm", "numpy", "pandas")},
         "python": platform.python_version(),
+        "kernels": kernels.used(),
     }
 
 

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from models.errors import ForewarnError
+from training import kernels
 from training.options import DAY, Candles, Data, Source, refuse
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ def search(
     seed: Annotated[int, typer.Option(help="Of proposals and training.")] = 7,
 ) -> None:
     """Search for parameters on purged folds of the training years; nothing later is seen."""
+    kernels.pin()
     from training.dataset.dataset import thinned
     from training.fitting import search as searching
     from training.sources import registry
@@ -164,6 +166,7 @@ def retrain(
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 7,
 ) -> None:
     """Train a challenger on the last days of a growing history, again and again."""
+    kernels.pin()
     from training.lifecycle import retrain as training
 
     console = Console(stderr=True)
