@@ -13,7 +13,7 @@ at npm `@aave-dao/aave-v3-origin` 3.6.0. `POOL_REVISION`: 11 is 3.7 (docs/3.7 ch
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 from models.domain import Leg, LegKind, MarketId, Price
@@ -28,6 +28,7 @@ from serving.connect.reading import (
     AccountReading,
     Check,
     Difference,
+    LaidOut,
     Reading,
     checks_of,
     difference,
@@ -162,7 +163,7 @@ class Layout:
 
 
 @dataclass(kw_only=True)
-class AaveV3Reader:
+class AaveV3Reader(LaidOut[Layout]):
     """Reads one pool.
 
     Parameters
@@ -179,7 +180,6 @@ class AaveV3Reader:
     market: MarketId
     pool: str
     reads_idle: bool = True
-    layout: Layout | None = field(default=None, init=False)
     reserve_data: ClassVar[Method] = RESERVE_DATA
     reserve_columns: ClassVar[tuple[int, int, int]] = (7, 8, 10)
     """Places of the id, the aToken and the variable debt token in `reserve_data`."""
@@ -195,11 +195,6 @@ class AaveV3Reader:
         layout = self._laid()
         tokens = [t for each in layout.reserves for t in (each.collateral_token, each.debt_token)]
         return (self.pool, layout.configurator, layout.provider, layout.oracle, *tokens)
-
-    @property
-    def log_topics(self) -> tuple[object, ...]:
-        """Return what logs are asked for: all of these contracts."""
-        return ()
 
     @property
     def settings(self) -> frozenset[str]:
@@ -319,12 +314,6 @@ class AaveV3Reader:
             str(number): category_body(values[width * place : width * (place + 1)], policy)
             for place, number in enumerate(used)
         }
-
-    def _laid(self) -> Layout:
-        """Return the layout, which `prepare` reads."""
-        if self.layout is None:
-            raise ValueError("prepare the reader first")
-        return self.layout
 
     async def read(
         self,

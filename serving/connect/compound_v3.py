@@ -13,7 +13,7 @@ compound-finance/comet: the interface of `Comet` with `CometExt`, as npm
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +36,7 @@ from serving.connect.reading import (
     AccountReading,
     Check,
     Difference,
+    LaidOut,
     Reading,
     checks_of,
     difference,
@@ -163,7 +164,7 @@ class Layout:
 
 
 @dataclass(slots=True, kw_only=True)
-class CompoundV3Reader:
+class CompoundV3Reader(LaidOut[Layout]):
     """Reads one Comet.
 
     Parameters
@@ -174,7 +175,6 @@ class CompoundV3Reader:
 
     market: MarketId
     comet: str
-    layout: Layout | None = field(default=None, init=False)
 
     @property
     def version(self) -> str:
@@ -185,16 +185,6 @@ class CompoundV3Reader:
     def contracts(self) -> tuple[str, ...]:
         """Return the market: it alone says what happens to accounts."""
         return (self.comet,)
-
-    @property
-    def log_topics(self) -> tuple[object, ...]:
-        """Return what logs are asked for: all of the market."""
-        return ()
-
-    @property
-    def settings(self) -> frozenset[str]:
-        """Return no address: what can change is read with every block."""
-        return frozenset()
 
     @property
     def borrow_topics(self) -> tuple[str, ...]:
@@ -233,12 +223,6 @@ class CompoundV3Reader:
                 for name, token, row in zip(names[1:], tokens[1:], rows, strict=True)
             ),
         )
-
-    def _laid(self) -> Layout:
-        """Return the layout, which `prepare` reads."""
-        if self.layout is None:
-            raise ValueError("prepare the reader first")
-        return self.layout
 
     async def _rows(self, chain: Chain, block: Block) -> list[tuple[Any, ...]]:
         """Return the parameters of every collateral, in the market's order."""

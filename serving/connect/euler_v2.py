@@ -13,7 +13,7 @@ euler-xyz/ethereum-vault-connector: IEVC; euler-xyz/euler-price-oracle: IPriceOr
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from models.domain import Leg, LegKind, MarketId, Price
 from models.margin.fixed_point import WAD
@@ -26,6 +26,7 @@ from serving.connect.reading import (
     AccountReading,
     Check,
     Difference,
+    LaidOut,
     Reading,
     checks_of,
     difference,
@@ -145,7 +146,7 @@ class Layout:
 
 
 @dataclass(slots=True, kw_only=True)
-class EulerV2Reader:
+class EulerV2Reader(LaidOut[Layout]):
     """Reads one debt vault.
 
     Parameters
@@ -156,7 +157,6 @@ class EulerV2Reader:
 
     market: MarketId
     vault: str
-    layout: Layout | None = field(default=None, init=False)
 
     @property
     def version(self) -> str:
@@ -173,11 +173,6 @@ class EulerV2Reader:
     def log_topics(self) -> tuple[object, ...]:
         """Return what logs are asked for: the connector tells of every call of everybody."""
         return ([event.topic for event in EVENTS],)
-
-    @property
-    def settings(self) -> frozenset[str]:
-        """Return no address: what can change is read with every block."""
-        return frozenset()
 
     @property
     def borrow_topics(self) -> tuple[str, ...]:
@@ -236,12 +231,6 @@ class EulerV2Reader:
             collaterals=names,
             digits=digits,
         )
-
-    def _laid(self) -> Layout:
-        """Return the layout, which `prepare` reads."""
-        if self.layout is None:
-            raise ValueError("prepare the reader first")
-        return self.layout
 
     async def read(
         self,

@@ -12,7 +12,7 @@ liquity/dev: TroveManager, StabilityPool, BorrowerOperations, PriceFeed; their A
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from models.domain import Leg, LegKind, MarketId, Price
@@ -25,6 +25,7 @@ from serving.connect.reading import (
     AccountReading,
     Check,
     Difference,
+    LaidOut,
     Reading,
     checks_of,
     difference,
@@ -143,7 +144,7 @@ class Layout:
 
 
 @dataclass(slots=True, kw_only=True)
-class LiquityV1Reader:
+class LiquityV1Reader(LaidOut[Layout]):
     """Reads one deployment.
 
     Parameters
@@ -154,7 +155,6 @@ class LiquityV1Reader:
 
     market: MarketId
     manager: str
-    layout: Layout | None = field(default=None, init=False)
 
     @property
     def version(self) -> str:
@@ -165,16 +165,6 @@ class LiquityV1Reader:
     def contracts(self) -> tuple[str, ...]:
         """Return what tells who opens a trove, and what happens to it."""
         return (self._laid().borrower_operations, self.manager)
-
-    @property
-    def log_topics(self) -> tuple[object, ...]:
-        """Return what logs are asked for: all of these contracts."""
-        return ()
-
-    @property
-    def settings(self) -> frozenset[str]:
-        """Return no address: what can change is read with every block."""
-        return frozenset()
 
     @property
     def borrow_topics(self) -> tuple[str, ...]:
@@ -219,12 +209,6 @@ class LiquityV1Reader:
             parameters=parameters.lower(),
             debt_asset=symbol_of(symbol) or coin.lower(),
         )
-
-    def _laid(self) -> Layout:
-        """Return the layout, which `prepare` reads."""
-        if self.layout is None:
-            raise ValueError("prepare the reader first")
-        return self.layout
 
     async def read(
         self,

@@ -13,7 +13,7 @@ makerdao/dss (vat, spot, jug, dog, clip) and the chainlog, by the interfaces in 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from models.domain import Leg, LegKind, MarketId, Price
@@ -27,6 +27,7 @@ from serving.connect.reading import (
     AccountReading,
     Check,
     Difference,
+    LaidOut,
     Reading,
     checks_of,
     difference,
@@ -110,7 +111,7 @@ class Layout:
 
 
 @dataclass(slots=True, kw_only=True)
-class MakerReader:
+class MakerReader(LaidOut[Layout]):
     """Reads the vaults of one collateral type.
 
     Parameters
@@ -123,7 +124,6 @@ class MakerReader:
 
     market: MarketId
     chainlog: str
-    layout: Layout | None = field(default=None, init=False)
 
     @property
     def version(self) -> str:
@@ -144,11 +144,6 @@ class MakerReader:
     def log_topics(self) -> tuple[object, ...]:
         """Return what logs are asked for: those of the type."""
         return (None, f"0x{self.ilk.hex()}")
-
-    @property
-    def settings(self) -> frozenset[str]:
-        """Return no address: what can change is read with every block."""
-        return frozenset()
 
     @property
     def borrow_topics(self) -> tuple[str, ...]:
@@ -204,12 +199,6 @@ class MakerReader:
             return ""
         (symbol,) = await chain.call([SYMBOL.at(GEM.read(gem))], block)
         return symbol_of(symbol)
-
-    def _laid(self) -> Layout:
-        """Return the layout, which `prepare` reads."""
-        if self.layout is None:
-            raise ValueError("prepare the reader first")
-        return self.layout
 
     def _fresh(self, chain: Chain) -> list[ContractCall]:
         """Return the calls that bring fee and price up to the block, where several can be made."""

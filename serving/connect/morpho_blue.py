@@ -12,7 +12,7 @@ IOracle.sol, ErrorsLib.sol; read 2026-11.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from models.domain import Leg, LegKind, MarketId, Price
 from models.errors import Fault, InvalidInput
@@ -25,6 +25,7 @@ from serving.connect.reading import (
     AccountReading,
     Check,
     Difference,
+    LaidOut,
     Reading,
     checks_of,
     difference,
@@ -111,7 +112,7 @@ class Parameters:
 
 
 @dataclass(slots=True, kw_only=True)
-class MorphoBlueReader:
+class MorphoBlueReader(LaidOut[Parameters]):
     """Reads one market of the singleton.
 
     Parameters
@@ -124,7 +125,6 @@ class MorphoBlueReader:
 
     market: MarketId
     morpho: str
-    parameters: Parameters | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Refuse a market that is no id.
@@ -159,11 +159,6 @@ class MorphoBlueReader:
         return (None, self.market.market)
 
     @property
-    def settings(self) -> frozenset[str]:
-        """Return no address: what can change is read with every block."""
-        return frozenset()
-
-    @property
     def borrow_topics(self) -> tuple[str, ...]:
         """Return the topic of loans."""
         return (BORROW.topic,)
@@ -193,7 +188,7 @@ class MorphoBlueReader:
         loan_decimals, collateral_decimals = map(decimals_of, answers[2:])
         if loan_name == collateral_name:
             collateral_name = f"{collateral_name}-{collateral[2:8]}"
-        self.parameters = Parameters(
+        self.layout = Parameters(
             loan=loan,
             collateral=collateral,
             loan_name=loan_name,
@@ -205,12 +200,6 @@ class MorphoBlueReader:
             collateral_decimals=collateral_decimals,
         )
 
-    def _made(self) -> Parameters:
-        """Return the parameters, which `prepare` reads."""
-        if self.parameters is None:
-            raise ValueError("prepare the reader first")
-        return self.parameters
-
     async def read(
         self,
         chain: Chain,
@@ -220,7 +209,7 @@ class MorphoBlueReader:
         unchanged: Mapping[str, AccountReading] | None = None,
     ) -> Reading:
         """Return the market and accounts as of a block; raises as `prepare` does."""
-        made = self._made()
+        made = self._laid()
         before = unchanged or {}
         still = [each for each in addresses if each in before]
         moved = [each for each in addresses if each not in before]
@@ -264,7 +253,7 @@ class MorphoBlueReader:
         self, chain: Chain, block: Block, addresses: Sequence[str]
     ) -> dict[str, AccountReading]:
         """Return what accounts held and owed as of a block."""
-        made = self._made()
+        made = self._laid()
         calls = [POSITION.at(self.morpho, self.market_id, each) for each in addresses]
         answers = await chain.call(calls, block)
         return {
@@ -323,7 +312,7 @@ class MorphoBlueReader:
         self, logs: Sequence[Log], addresses: Collection[str]
     ) -> dict[str, tuple[tuple[str, str], ...]]:
         """Return by account the collateral and the loan asset of its liquidations."""
-        made = self._made()
+        made = self._laid()
         pairs: dict[str, tuple[tuple[str, str], ...]] = {}
         for log in logs:
             if log.topics[0] == LIQUIDATION.topic:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from models.domain import Account, Leg, Market, MarketId, Price
 from models.margin.rulebook import load
 from models.terms import decode
 from serving.connect.rpc import Block, Chain, Log
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +239,32 @@ class OwnerReader(Reader, Protocol):
         self, chain: Chain, block: Block, owners: Sequence[str]
     ) -> Mapping[str, frozenset[str]]:
         """Return by owner the accounts that are theirs, as of a block; raises `ConnectFailed`."""
+
+
+@dataclass(slots=True, kw_only=True)
+class LaidOut(Generic[T]):
+    """What readers have in common: `prepare` lays out what it read, and all logs are asked for.
+
+    A reader whose venue's logs tell more than that says so itself.
+    """
+
+    layout: T | None = field(default=None, init=False)
+
+    @property
+    def log_topics(self) -> tuple[object, ...]:
+        """Return what logs are asked for: all of the reader's contracts."""
+        return ()
+
+    @property
+    def settings(self) -> frozenset[str]:
+        """Return no address: what can change is read with every block."""
+        return frozenset()
+
+    def _laid(self) -> T:
+        """Return the layout, which `prepare` reads."""
+        if self.layout is None:
+            raise ValueError("prepare the reader first")
+        return self.layout
 
 
 def account_id(market: MarketId, address: str) -> str:

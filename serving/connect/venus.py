@@ -15,7 +15,7 @@ PolicyFacet, SetterFacet, VToken, VAIController; read 2026-11.
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain as chained
 from typing import Any
 
@@ -34,6 +34,7 @@ from serving.connect.reading import (
     AccountReading,
     Check,
     Difference,
+    LaidOut,
     Reading,
     checks_of,
     difference,
@@ -156,7 +157,7 @@ class Layout:
 
 
 @dataclass(slots=True, kw_only=True)
-class VenusReader:
+class VenusReader(LaidOut[Layout]):
     """Reads one comptroller.
 
     Parameters
@@ -167,7 +168,6 @@ class VenusReader:
 
     market: MarketId
     comptroller: str
-    layout: Layout | None = field(default=None, init=False)
 
     @property
     def version(self) -> str:
@@ -180,16 +180,6 @@ class VenusReader:
         layout = self._laid()
         minting = () if layout.vai is None else (layout.vai,)
         return (self.comptroller, *layout.tokens, *minting)
-
-    @property
-    def log_topics(self) -> tuple[object, ...]:
-        """Return what logs are asked for: all of these contracts."""
-        return ()
-
-    @property
-    def settings(self) -> frozenset[str]:
-        """Return no address: what can change is read with every block."""
-        return frozenset()
 
     @property
     def borrow_topics(self) -> tuple[str, ...]:
@@ -251,12 +241,6 @@ class VenusReader:
             if POOL_MARKET.read(sound(answer, self.comptroller, POOL_MARKET))[0]
         ]
         return await named(chain, block, listed, taken=(minted,))
-
-    def _laid(self) -> Layout:
-        """Return the layout, which `prepare` reads."""
-        if self.layout is None:
-            raise ValueError("prepare the reader first")
-        return self.layout
 
     async def _accrued(
         self, chain: Chain, block: Block, calls: Sequence[ContractCall], *, chunk: int = CHUNK

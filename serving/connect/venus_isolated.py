@@ -13,7 +13,7 @@ VToken.sol, and the sources of what is deployed (`deployments/*/solcInputs`); re
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain as chained
 from typing import Any
 
@@ -35,6 +35,7 @@ from serving.connect.reading import (
     AccountReading,
     Check,
     Difference,
+    LaidOut,
     Reading,
     checks_of,
     difference,
@@ -147,7 +148,7 @@ class Layout:
 
 
 @dataclass(slots=True, kw_only=True)
-class VenusIsolatedReader:
+class VenusIsolatedReader(LaidOut[Layout]):
     """Reads one pool.
 
     Parameters
@@ -158,7 +159,6 @@ class VenusIsolatedReader:
 
     market: MarketId
     comptroller: str
-    layout: Layout | None = field(default=None, init=False)
 
     @property
     def version(self) -> str:
@@ -169,16 +169,6 @@ class VenusIsolatedReader:
     def contracts(self) -> tuple[str, ...]:
         """Return the comptroller and its markets."""
         return (self.comptroller, *self._laid().tokens)
-
-    @property
-    def log_topics(self) -> tuple[object, ...]:
-        """Return what logs are asked for: all of these contracts."""
-        return ()
-
-    @property
-    def settings(self) -> frozenset[str]:
-        """Return no address: what can change is read with every block."""
-        return frozenset()
 
     @property
     def borrow_topics(self) -> tuple[str, ...]:
@@ -230,12 +220,6 @@ class VenusIsolatedReader:
             for token, answer in zip(tokens, answers, strict=True)
             if MARKET.read(sound(answer, self.comptroller, MARKET))[0]
         )
-
-    def _laid(self) -> Layout:
-        """Return the layout, which `prepare` reads."""
-        if self.layout is None:
-            raise ValueError("prepare the reader first")
-        return self.layout
 
     async def _used(
         self, chain: Chain, block: Block, calls: Sequence[ContractCall], *, chunk: int = CHUNK
