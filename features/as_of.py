@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 
 import numba
 import numpy as np
-import pandas as pd
 
 from features.inputs import HOUR, Floats, Ints, Names, PointInTimeSeries
+from features.names import factorized
 
 
 def last_value(readings: PointInTimeSeries, at: Ints, *, hours: int) -> Floats:
@@ -70,9 +70,9 @@ def by_key(
         Of readings and the moments that share them.
     """
     out = np.full(len(at), np.nan)
-    codes, distinct = pd.factorize(keys)
+    codes, distinct = factorized(keys)
     for code, name in enumerate(distinct):
-        readings = tables.get(str(name))
+        readings = tables.get(name)
         if readings is not None:
             rows = np.flatnonzero(codes == code)
             out[rows] = function(readings, at[rows])

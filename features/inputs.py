@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -191,7 +193,7 @@ LEGS: Mapping[str, str] = {
 """Columns of the frame of legs of accounts that more than one price moves."""
 
 
-def candles_on_grid(frame: pd.DataFrame, *, step: int = HOUR) -> dict[str, Candles]:
+def candles_on_grid(frame: "pd.DataFrame", *, step: int = HOUR) -> dict[str, Candles]:
     """Lay validated candles on a regular grid per asset, which begins on an hour.
 
     Parameters
@@ -217,7 +219,7 @@ def candles_on_grid(frame: pd.DataFrame, *, step: int = HOUR) -> dict[str, Candl
     return grids
 
 
-def seconds(times: pd.Series) -> Ints:
+def seconds(times: "pd.Series") -> Ints:
     """Return UTC times as whole seconds since 1970."""
     whole = times.astype("datetime64[s, UTC]").astype("int64")
     return np.asarray(whole, dtype=np.int64)

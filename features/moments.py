@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from features.inputs import LEGS, MOMENTS, Floats, Ints, Names, seconds
 from models.errors import Fault, InvalidTable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST_FAULTS = 100
 
@@ -52,7 +55,7 @@ class LegColumns:
 
 
 def moment_columns(
-    moments: pd.DataFrame, legs: pd.DataFrame | None
+    moments: "pd.DataFrame", legs: "pd.DataFrame | None"
 ) -> tuple[MomentColumns, LegColumns | None]:
     """Return the columns of frames.
 
@@ -98,21 +101,21 @@ def moment_columns(
     )
 
 
-def _numbers(frame: pd.DataFrame, name: str) -> Floats:
+def _numbers(frame: "pd.DataFrame", name: str) -> Floats:
     """Return a column, NaN where the frame has none."""
     if name not in frame.columns:
         return np.full(len(frame), np.nan)
     return frame[name].to_numpy(dtype=np.float64)
 
 
-def _names(frame: pd.DataFrame, name: str) -> Names:
+def _names(frame: "pd.DataFrame", name: str) -> Names:
     """Return a column of names, empty where the frame has none."""
     if name not in frame.columns:
         return np.full(len(frame), "", dtype=object)
     return frame[name].astype(str).to_numpy(dtype=object)
 
 
-def _moment_faults(moments: pd.DataFrame) -> Iterator[Fault]:
+def _moment_faults(moments: "pd.DataFrame") -> Iterator[Fault]:
     """Yield missing columns, and sides that are neither."""
     missing = [name for name in MOMENTS if name not in moments.columns]
     yield from (Fault(f"moments:{name}", f"column missing ({MOMENTS[name]})") for name in missing)
@@ -122,7 +125,7 @@ def _moment_faults(moments: pd.DataFrame) -> Iterator[Fault]:
             yield Fault(f"moments:side:{row + 1}", f"{side[row]} is not +1 or -1")
 
 
-def _leg_faults(legs: pd.DataFrame, moments: pd.DataFrame) -> Iterator[Fault]:
+def _leg_faults(legs: "pd.DataFrame", moments: "pd.DataFrame") -> Iterator[Fault]:
     """Yield missing columns, and legs that belong to no row or hold nothing."""
     missing = [name for name in LEGS if name not in legs.columns]
     yield from (Fault(f"legs:{name}", f"column missing ({LEGS[name]})") for name in missing)

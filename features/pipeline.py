@@ -3,9 +3,9 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from features import (
     behaviour,
@@ -26,6 +26,9 @@ from features.spec import Feature
 from features.views import views
 from models.errors import UnknownFeature
 from models.horizons import HORIZONS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FAMILIES = (
     margin,
@@ -84,11 +87,11 @@ def fingerprint(names: Sequence[str] = NAMES) -> str:
 
 def compute(
     tables: Tables,
-    moments: pd.DataFrame,
+    moments: "pd.DataFrame",
     *,
-    legs: pd.DataFrame | None = None,
+    legs: "pd.DataFrame | None" = None,
     names: Sequence[str] = NAMES,
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Return one row of features per account moment, in the order given.
 
     Parameters
@@ -115,6 +118,8 @@ def compute(
     """
     columns, leg_columns = moment_columns(moments, legs)
     out = feature_matrix(tables, columns, legs=leg_columns, names=names)
+    import pandas as pd  # noqa: PLC0415 - a service answers without it
+
     return pd.DataFrame(out, columns=[*names, *BASELINE], index=moments.index)
 
 
@@ -137,7 +142,7 @@ def feature_matrix(
 
 
 def compute_feature(
-    feature: Feature, tables: Tables, moments: pd.DataFrame, *, legs: pd.DataFrame | None = None
+    feature: Feature, tables: Tables, moments: "pd.DataFrame", *, legs: "pd.DataFrame | None" = None
 ) -> Floats:
     """Return one feature, one value per account moment."""
     out = np.full(len(moments), np.nan)

@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from features.tables import Column, Table, is_off_grid, place, range_faults
+from features.places import place
+from features.tables import Column, Table, is_off_grid, range_faults
 from models.errors import Fault
 from models.events import EVENT_KINDS
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow.parquet as pq
 
+from features.places import place
 from models.errors import Fault, InvalidTable
 
 Dtype = Literal["time", "text", "number", "exact", "whole"]
@@ -94,24 +95,6 @@ CANDLES = Table(
     ),
     key=("symbol", "open_time"),
 )
-
-
-def place(file: str, column: str, row: int) -> str:
-    """Return where a cell stands, as messages tell it.
-
-    Parameters
-    ----------
-    file
-        Name of the file or table; of a CSV file lines are counted, as an editor does.
-    row
-        Of the data, from 0.
-    """
-    return f"{file}:{column}:{counted(file, row)}"
-
-
-def counted(file: str, row: int) -> str:
-    """Return which row of a file or table is meant, and what is counted, as `place` does."""
-    return f"line {row + 2}" if file.endswith(".csv") else f"row {row + 1}"
 
 
 def validate(raw: pd.DataFrame, table: Table, *, file: str) -> pd.DataFrame:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
-import pandas as pd
 
 from features.cross_section import CrossSection
 from features.inputs import HOUR, Candles, Events, Floats, Ints, Tables
 from features.market import Sample
 from features.moments import LegColumns, MomentColumns
+from features.names import factorized
 from features.paths import Path, basket_path, baskets, single_path
 from features.spec import View
 
@@ -57,11 +57,11 @@ class _Given:
 def _single_views(given: _Given, single: Ints) -> Iterator[tuple[Ints, View]]:
     """Yield one view per asset and side."""
     moments = given.moments
-    codes, assets = pd.factorize(moments.asset[single], sort=True)
+    codes, assets = factorized(moments.asset[single])
     order = np.argsort(codes, kind="stable")
     ends = np.searchsorted(codes[order], np.arange(len(assets) + 1))
     for place, asset in enumerate(assets):
-        candles = given.tables.candles.get(str(asset), _NO_CANDLES)
+        candles = given.tables.candles.get(asset, _NO_CANDLES)
         of_asset = single[order[ends[place] : ends[place + 1]]]
         for sign in (1, -1):
             rows = of_asset[moments.side[of_asset] == sign]

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from serving.imports import without
+from serving.imports import FITTING, without
 from serving.settings import from_environment
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Application:
             loop = asyncio.get_running_loop()
             loop.add_reader(supervisor.sentinel, signal.raise_signal, signal.SIGTERM)
         async with AsyncExitStack() as stack:
-            with without("sklearn"):
+            with without(*FITTING):
                 from serving.http.tracing import traced  # noqa: PLC0415 - see the docstring
                 from serving.worker import open_api  # noqa: PLC0415 - of the module
 

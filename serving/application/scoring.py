@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from features.pipeline import fingerprint
-from features.simulate import simulate
 from models.errors import Fault, InvalidInput
 from models.margin.result import Verdict
 from serving.application.deployment import Deployment, read_deployment
+from serving.application.first_request import first_request
 from serving.application.governed_log import LogKeys
-from serving.application.sample_book import account_body, market_body
 from serving.application.shadow import Shadow, ShadowBatch
 from serving.application.stored_market import stored_snapshot
 from serving.evaluation import inputs, rules
@@ -366,12 +365,9 @@ def swapped(desk: ScoringService, deployment: Deployment) -> ScoringService:
 
 
 def warm(model: Model) -> None:
-    """Assess one simulated account, so that no request waits for a compiler."""
+    """Assess one made-up account, so that no request waits for a compiler."""
     extracted(b"[0.5]")
-    book = simulate(seed=0, days=34, accounts=3)
-    item = account_body(book, str(book.accounts["account"].iloc[0]))
-    body = {"as_of": book.at.isoformat(), "market": market_body(book), "accounts": [item]}
-    ScoringService(model=model).answer(encode(body), "warm")
+    ScoringService(model=model).answer(encode(first_request()), "warm")
 
 
 def judge(item: Item) -> RuleEvaluation:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow import fs
 from pyarrow import parquet as pq
 
-from features.tables import place
+from features.places import place
 from models.errors import Fault, InvalidInput, InvalidTable
 from serving.bulk.listing import Listed, Listing
 from serving.schemas import requests

@@ -1,12 +1,9 @@
 """One part of a book, scored by the functions that answer `POST /v1/score`."""
 
 import gc
-import os
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -127,28 +124,3 @@ def _model(bundle: Path | None) -> Model:
     gc.freeze()
     gc.set_threshold(ALLOCATIONS)
     return model
-
-
-class _Worker:
-    """What a process of the pool holds."""
-
-    job: Job
-
-
-def begin(job: Job) -> None:
-    """Take what all parts share, in a process of a pool; it ends when its parent does."""
-    _Worker.job = job
-    parent = parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    """End this process once its parent has."""
-    connection.wait([sentinel])
-    os._exit(1)
-
-
-def score_here(part: Part) -> Done:
-    """Score one part in a process of a pool."""
-    return score(_Worker.job, part)

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -17,7 +18,8 @@ from models.errors import Fault, ForewarnError, InvalidInput
 from serving.application.deployment import read_deployment
 from serving.bulk import accounts, market, results
 from serving.bulk.accounts import Part, Source
-from serving.bulk.part import Done, Job, begin, score, score_here
+from serving.bulk.part import Done, Job, score
+from serving.bulk.pool import begin, score_here
 from serving.evaluation.assess import FINGERPRINT, Model
 from serving.evaluation.inputs import MarketSnapshot
 
@@ -172,7 +174,7 @@ def over_processes(workers: int) -> Spread:
             min(workers, len(parts)),
             mp_context=get_context("spawn"),
             initializer=begin,
-            initargs=(job,),
+            initargs=(pickle.dumps(job),),
         )
         with pool:
             try:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from pyarrow import parquet as pq
 
-from features.tables import place
+from features.places import place
 from models.errors import Fault, InvalidTable
 from serving.bulk.results import STANDING
 from serving.bulk.run import Ready

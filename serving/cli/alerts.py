@@ -20,7 +20,7 @@ from rich.table import Table
 
 from models.errors import Fault, ForewarnError, InvalidInput
 from serving.cli.starting import LogLevel, starting
-from serving.imports import without
+from serving.imports import FITTING, without
 from serving.process import stoppable
 from serving.settings import PREFIX, AlertSettings, alert_settings
 
@@ -87,7 +87,7 @@ def watch(
     """Judge the book again and again and write alerts; one leads per part, others wait."""
     from serving.telemetry import log_to_stderr
 
-    with without("sklearn"):
+    with without(*FITTING):
         from serving.application.deployment import read_deployment
         from serving.store.leases import Part
         from serving.watch import watcher as watching

@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from models.errors import ForewarnError
+from serving.imports import without
 
 if TYPE_CHECKING:
     from serving.bulk.run import Spread
@@ -77,7 +78,8 @@ def score(
 
     Exit code 2 where a row was refused: its place holds its errors, and faults.csv lists them.
     """
-    from serving.bulk import run as book
+    with without("sklearn"):
+        from serving.bulk import run as book
     from serving.bulk.storing import keep
 
     began, count = time.monotonic(), workers or os.cpu_count() or 1

@@ -8,8 +8,9 @@ from typing import Literal
 
 import pandas as pd
 
+from features.places import counted
 from features.table_schemas import ANYWHERE, TABLES, on_grid
-from features.tables import Table, counted, read_file
+from features.tables import Table, read_file
 from models.errors import Fault, InvalidInput, InvalidTable
 from serving.schemas import requests
 from serving.store import frames, open_store

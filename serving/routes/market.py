@@ -1,11 +1,10 @@
 """What is pushed about markets and accounts' events: prices, candles, state, terms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-import pandas as pd
 from pydantic import Field, ValidationError, model_validator
 
 from features.inputs import HOUR
@@ -32,6 +31,9 @@ from serving.store import Transaction, accounts, market
 from serving.store.rows import Added
 
 MOST_PUSHED = 10_000
+
+PRICES = ("open", "high", "low", "close")
+"""Columns that a candle has all of, or none."""
 
 
 class NotYet(InvalidInput):
@@ -193,9 +195,7 @@ def _numbered(body: PricesBody) -> list[tuple[int, NamedPrice]]:
 def push_candles(desk: ScoringService, call: Call) -> Answer:
     """Answer `POST /v1/candles`."""
     push = parsed(call.body, CandlesPush)
-    frame = pd.concat(
-        [_frame(asset, body) for asset, body in push.candles.items()], ignore_index=True
-    )
+    rows = [row for asset, body in push.candles.items() for row in _rows(asset, body)]
     closes = {
         f"/candles/{asset}": max(opens) + timedelta(seconds=HOUR)
         for asset, body in push.candles.items()
@@ -204,9 +204,9 @@ def push_candles(desk: ScoringService, call: Call) -> Answer:
     sent_at(desk, closes)
 
     def act(transaction: Transaction) -> Pushed:
-        return _pushed(call, "candles", market.push_candles(transaction, frame))
+        return _pushed(call, "candles", market.push_candle_rows(transaction, rows))
 
-    subject = f"{len(frame)} candles"
+    subject = f"{len(rows)} candles"
     return written(desk, call, action="push candles", subject=subject, act=act, rows="/candles")
 
 
@@ -217,28 +217,23 @@ def _opens(body: CandlesBody) -> list[datetime]:
     return [body.start + timedelta(hours=hour) for hour in range(len(body.close))]
 
 
-def _frame(asset: str, body: CandlesBody) -> pd.DataFrame:
-    """Return candles as rows; hours without one are left out, half a candle is a fault.
+def _rows(asset: str, body: CandlesBody) -> Iterator[dict[str, Any]]:
+    """Yield candles as rows; hours without one are left out, half a candle is a fault.
 
     Raises
     ------
     InvalidInput
         When an hour has some of its prices only.
     """
-    frame = pd.DataFrame(
-        {
-            "symbol": asset,
-            "open_time": pd.to_datetime(pd.Series(_opens(body), dtype=object), utc=True),
-            **{name: getattr(body, name) for name in ("open", "high", "low", "close", "volume")},
-        }
-    )
-    prices = frame[["open", "high", "low", "close"]]
-    empty = prices.isna().all(axis=1)
-    torn = prices.isna().any(axis=1) & ~empty
-    if torn.any():
-        place = int(torn.to_numpy().argmax())
-        raise InvalidInput([Fault(f"/candles/{asset}/{place}", "a candle without all its prices")])
-    return frame[~empty]
+    columns = (getattr(body, name) for name in market.COLUMNS)
+    for place, (opens_at, *values) in enumerate(zip(_opens(body), *columns, strict=True)):
+        row = dict(zip(market.COLUMNS, values, strict=True))
+        known = [row[name] is not None for name in PRICES]
+        if any(known) and not all(known):
+            where = f"/candles/{asset}/{place}"
+            raise InvalidInput([Fault(where, "a candle without all its prices")])
+        if any(known):
+            yield {"asset": asset, "opens_at": opens_at, **row}
 
 
 def push_state(desk: ScoringService, call: Call) -> Answer:

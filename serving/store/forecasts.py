@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import sqlalchemy as sa
 
 from models.events import EventKind
@@ -14,6 +13,9 @@ from serving.store.columns import EPOCH
 from serving.store.engine import Transaction
 from serving.store.rows import put
 from serving.store.schema import EVENTS, FORECASTS, LIQUIDATIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LIQUIDATED = EventKind.LIQUIDATE.name.lower()
 """Kind of the event that is a liquidation."""
@@ -60,7 +62,7 @@ def _row(forecast: ServedForecast) -> dict[str, Any]:
 
 def read(
     transaction: Transaction, *, begin: datetime = EPOCH, end: datetime | None = None
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Return the forecasts of [begin, end), a column per probability, oldest first."""
     chosen = sa.select(FORECASTS).where(FORECASTS.c.at >= begin)
     if end is not None:
@@ -120,7 +122,7 @@ def beside(transaction: Transaction, champion: str, challenger: str, *, begin: d
     )
 
 
-def liquidations(transaction: Transaction) -> pd.DataFrame:
+def liquidations(transaction: Transaction) -> "pd.DataFrame":
     """Return `account` and `at` of every liquidation, told as events or by a venue's log."""
     selections = [
         sa.select(EVENTS.c.account, EVENTS.c.at).where(EVENTS.c.kind == LIQUIDATED),
@@ -129,8 +131,10 @@ def liquidations(transaction: Transaction) -> pd.DataFrame:
     return _frame(transaction, sa.union(*selections).order_by("at", "account"))
 
 
-def _frame(transaction: Transaction, chosen: sa.Executable) -> pd.DataFrame:
+def _frame(transaction: Transaction, chosen: sa.Executable) -> "pd.DataFrame":
     """Return rows as a frame with UTC times."""
+    import pandas as pd  # noqa: PLC0415 - a service answers without it
+
     result = transaction.execute(chosen)
     rows: list[Any] = list(result.mappings())
     frame = pd.DataFrame(rows, columns=list(result.keys()))

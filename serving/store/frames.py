@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
+from features.places import counted, place
 from features.table_schemas import TABLES
-from features.tables import Table, counted, place, validate
+from features.tables import Table, validate
 from models.domain import UNPLACED, MarketId
 from models.errors import Fault, InvalidInput, InvalidTable
 from serving.schemas.market_names import (

@@ -8,11 +8,10 @@ to an asset; an oracle's price, state and terms belong to a market.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import pandas as pd
 import sqlalchemy as sa
 
 from features.inputs import HOUR, Candles, Tables
@@ -25,6 +24,9 @@ from serving.store.rows import Added, add, latest, put
 from serving.store.schema import CANDLES, FUNDING, NOTES, PRICES, STATE, TERMS
 from serving.store.series import assets as series_assets
 from serving.store.series import series
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SPOT, PERPETUAL, MARK = "spot", "perp", "mark"
 COLUMNS = ("open", "high", "low", "close", "volume")
@@ -79,14 +81,37 @@ def push_quotes(
 
 
 def push_candles(
-    transaction: Transaction, frame: pd.DataFrame, *, kind: str = SPOT, step: int = HOUR
+    transaction: Transaction, frame: "pd.DataFrame", *, kind: str = SPOT, step: int = HOUR
 ) -> Added:
-    """Add closed candles.
+    """Add closed candles of a frame, as `push_candle_rows` does.
 
     Parameters
     ----------
     frame
         `symbol`, `open_time` and the columns of a candle; `volume` may be absent.
+    """
+    named = frame.rename(columns={"symbol": "asset", "open_time": "opens_at"})
+    laid = named.reindex(columns=["asset", "opens_at", *COLUMNS])
+    rows = [
+        {str(n): None if v != v else v for n, v in row.items()}  # noqa: PLR0124 - NaN
+        for row in laid.to_dict(orient="records")
+    ]
+    return push_candle_rows(transaction, rows, kind=kind, step=step)
+
+
+def push_candle_rows(
+    transaction: Transaction,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    kind: str = SPOT,
+    step: int = HOUR,
+) -> Added:
+    """Add closed candles.
+
+    Parameters
+    ----------
+    rows
+        Each `asset`, `opens_at` and the columns of a candle; a `volume` may be None.
     kind
         `spot`, `perp`, `mark` or `index`.
     step
@@ -97,13 +122,7 @@ def push_candles(
     StoreConflict
         When a candle stands with other numbers.
     """
-    named = frame.rename(columns={"symbol": "asset", "open_time": "opens_at"})
-    laid = named.reindex(columns=["asset", "opens_at", *COLUMNS]).assign(kind=kind, step=step)
-    rows: list[dict[str, Any]] = [
-        {str(n): None if v != v else v for n, v in row.items()}  # noqa: PLR0124 - NaN
-        for row in laid.to_dict(orient="records")
-    ]
-    return add(transaction, CANDLES, rows)
+    return add(transaction, CANDLES, [{**row, "kind": kind, "step": step} for row in rows])
 
 
 def push_state(

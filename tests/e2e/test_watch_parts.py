@@ -32,8 +32,8 @@ TWO = (Part(0, 2), Part(1, 2))
 SHORTENED = """
 from datetime import timedelta
 from models.command import main
-from serving.imports import without
-with without("sklearn"):
+from serving.imports import FITTING, without
+with without(*FITTING):
     from serving.watch import step, watcher
 step.LEASE = watcher.LEASE = timedelta(seconds=8)
 main()

@@ -79,14 +79,8 @@ from features.inputs import (
     candles_on_grid,
     seconds,
 )
-from features.tables import (
-    Column,
-    Table,
-    place,
-    read_candles,
-    read_file,
-    symbols,
-)
+from features.places import place
+from features.tables import Column, Table, read_candles, read_file, symbols
 from models import pegs
 from models import terms as dated
 from models.errors import Fault, InvalidInput

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from features.inputs import seconds
-from features.tables import Column, Table, place, read_csv
+from features.places import place
+from features.tables import Column, Table, read_csv
 from models.errors import Fault, InvalidTable
 from models.events import EventKind
 from models.margin.fixed_point import RAY, WAD, mul_div_down, rpow_half_up

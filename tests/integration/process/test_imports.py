@@ -7,9 +7,14 @@ import pytest
 
 from serving.imports import without
 
+POOLED = """
+from serving.imports import FITTING, without
+with without(*FITTING):
+    import serving.bulk.part
+"""
 WORKER = """
-from serving.imports import without
-with without("sklearn"):
+from serving.imports import FITTING, without
+with without(*FITTING):
     import serving.worker
 """
 COMMAND = """
@@ -24,6 +29,7 @@ root()
         (
             WORKER,
             {
+                "pandas",
                 "sklearn",
                 "scipy.optimize",
                 "scipy.stats",
@@ -34,6 +40,7 @@ root()
                 "eth_abi",
             },
         ),
+        (POOLED, {"pandas", "sklearn", "scipy.stats"}),
         (COMMAND, {"numpy", "sqlalchemy", "starlette", "uvicorn", "lightgbm", "mlflow", "bentoml"}),
         ("import serving.server, models.errors", {"numpy", "sqlalchemy", "lightgbm", "bentoml"}),
     ],
@@ -51,9 +58,10 @@ def test_what_is_not_used_is_not_loaded(loading: str, absent: set[str]) -> None:
 
 def test_a_package_is_absent_within_and_there_after() -> None:
     """Once it is loaded it stays, so that nobody is left with half of it."""
-    with without("this"), pytest.raises(ModuleNotFoundError):
-        import this  # noqa: F401, PLC0415 - a module that nobody else loads
-    assert "this" not in sys.modules
     loaded = sys.modules["json"]
-    with without("json"):
+    with without("this", "json"):
         assert sys.modules["json"] is loaded
+        with pytest.raises(ModuleNotFoundError):
+            import this  # noqa: F401, PLC0415 - a module that nobody else loads
+    assert "this" not in sys.modules
+    assert sys.modules["json"] is loaded
