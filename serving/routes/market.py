@@ -228,11 +228,11 @@ def _rows(asset: str, body: CandlesBody) -> Iterator[dict[str, Any]]:
     columns = (getattr(body, name) for name in market.COLUMNS)
     for place, (opens_at, *values) in enumerate(zip(_opens(body), *columns, strict=True)):
         row = dict(zip(market.COLUMNS, values, strict=True))
-        known = [row[name] is not None for name in PRICES]
-        if any(known) and not all(known):
+        has_price = [row[name] is not None for name in PRICES]
+        if any(has_price) and not all(has_price):
             where = f"/candles/{asset}/{place}"
             raise InvalidInput([Fault(where, "a candle without all its prices")])
-        if any(known):
+        if any(has_price):
             yield {"asset": asset, "opens_at": opens_at, **row}
 
 
