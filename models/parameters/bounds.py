@@ -10,6 +10,7 @@ from typing import Any
 from models.margin.perpetual import Tiers
 from models.parameters.catalogue import Role
 from models.parameters.changes import Change
+from models.parameters.remarks import Remark
 from models.parameters.tiers import between, rates_by_size
 
 
@@ -95,7 +96,7 @@ def bound_of(change: Change, bounds: Sequence[StepBound]) -> StepBound | None:
 
 def bound_faults(
     change: Change, bounds: Sequence[StepBound], *, last: datetime | None, at: datetime
-) -> Iterator[str]:
+) -> Iterator[Remark]:
     """Yield why a change may not be made at a moment.
 
     Parameters
@@ -107,21 +108,40 @@ def bound_faults(
     if bound is None:
         return
     if bound.is_restricted:
-        yield f"{change.path} is restricted: it may not be changed"
+        yield Remark(
+            code="parameter_restricted",
+            text=f"{change.path} is restricted: it may not be changed",
+            subject=change.path,
+        )
         return
     if change.is_table:
         if _share(change.before, change.to, change.before, bound) < 1:
-            yield f"{change.path} requires more or less at some size than it may change by at once"
+            yield Remark(
+                code="table_step_too_far",
+                text=f"{change.path} requires more or less at some size than it may change by at "
+                "once",
+                subject=change.path,
+            )
     else:
         limit = _room(change, bound)
-        if limit is not None and abs(change.to - change.before) > limit:
-            yield (
-                f"{change.path} moves by {_shown(change, abs(change.to - change.before))}, more "
-                f"than {_shown(change, limit)} at once"
+        distance = abs(change.to - change.before)
+        if limit is not None and distance > limit:
+            unit = change.parameter.unit
+            yield Remark(
+                code="step_too_far",
+                text=f"{change.path} moves by {_shown(change, distance)}, more than "
+                f"{_shown(change, limit)} at once",
+                subject=change.path,
+                values={"distance": float(distance / unit), "most": float(limit / unit)},
             )
     if last is not None and at < last + bound.every:
         earliest = (last + bound.every).isoformat()
-        yield f"{change.path} changed at {last.isoformat()}: not again before {earliest}"
+        yield Remark(
+            code="step_too_soon",
+            text=f"{change.path} changed at {last.isoformat()}: not again before {earliest}",
+            subject=change.path,
+            values={"changed_at": last.isoformat(), "earliest_at": earliest},
+        )
 
 
 def steps(change: Change, bounds: Sequence[StepBound], *, begin: datetime) -> tuple[Step, ...]:

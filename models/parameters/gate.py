@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from models.parameters.preview import Preview
+from models.parameters.remarks import Remark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +37,10 @@ class Decision:
     """
 
     passes: bool
-    reasons: tuple[str, ...]
+    reasons: tuple[Remark, ...]
 
 
-def decide(preview: Preview, limits: Limits, faults: Sequence[str] = ()) -> Decision:
+def decide(preview: Preview, limits: Limits, faults: Sequence[Remark] = ()) -> Decision:
     """Return whether a change may be made: by count and by value, and by every other fault.
 
     Parameters
@@ -50,10 +51,20 @@ def decide(preview: Preview, limits: Limits, faults: Sequence[str] = ()) -> Deci
     reasons = list(faults)
     count = len(preview.newly)
     if count > limits.accounts:
-        reasons.append(f"{count} accounts would become liquidatable, more than {limits.accounts}")
-    if preview.debt > limits.debt:
         reasons.append(
-            f"{float(preview.debt):,.2f} of debt would become liquidatable, more than "
-            f"{float(limits.debt):,.2f}"
+            Remark(
+                code="too_many_fall",
+                text=f"{count} accounts would become liquidatable, more than {limits.accounts}",
+                values={"accounts": count, "most": limits.accounts},
+            )
+        )
+    if preview.debt > limits.debt:
+        debt, most = float(preview.debt), float(limits.debt)
+        reasons.append(
+            Remark(
+                code="too_much_falls",
+                text=f"{debt:,.2f} of debt would become liquidatable, more than {most:,.2f}",
+                values={"debt": debt, "most": most},
+            )
         )
     return Decision(passes=not reasons, reasons=tuple(reasons))

@@ -12,6 +12,7 @@ from models.domain import Account, Leg, LegKind
 from models.parameters.catalogue import Role
 from models.parameters.changes import Change, replaced
 from models.parameters.judged_book import FAILURES, Case, JudgedBook
+from models.parameters.remarks import Remark
 
 UNREACHED = 10**40
 """A cap in any unit of a venue beyond all that there is."""
@@ -54,12 +55,15 @@ def _left(case: Case, change: Change, cap: int, name: str) -> Fraction | None:
     return None if not limits or limits[0] is None else Fraction(limits[0])
 
 
-def below(change: Change, standing: Fraction | None) -> str | None:
+def below(change: Change, standing: Fraction | None) -> Remark | None:
     """Return what a limit does that lies below what stands; None where it does not."""
     if standing is None or change.to >= standing:
         return None
-    return (
-        f"{change.path}: {float(change.share_to):.12g} is below the "
-        f"{float(standing / change.parameter.unit):.12g} that stand: nothing more is let in "
-        "until so much has left"
+    limit, used_already = float(change.share_to), float(standing / change.parameter.unit)
+    return Remark(
+        code="limit_below_use",
+        text=f"{change.path}: {limit:.12g} is below the {used_already:.12g} that stand: nothing "
+        "more is let in until so much has left",
+        subject=change.path,
+        values={"limit": limit, "used": used_already},
     )

@@ -16,6 +16,7 @@ from serving.schemas import problems, requests
 from serving.schemas.allocation import MOST_WHOLE, AllocateBody, AllocationAnswer
 from serving.schemas.assessment import Notice
 from serving.schemas.problems import Refused, encode
+from serving.words.tables import english
 
 MOST_ROUNDS = 5
 """Times that needs are raised by what the rules find missing before they are given up on."""
@@ -180,7 +181,12 @@ def _carried_out(
     if result.result is None:
         return None, []
     refusals = [
-        Notice(code="exact_rules", text=f"{name}: by its rules {float(missing):.6g} are missing")
+        Notice(
+            code="exact_rules",
+            text=f"{name}: by its rules {english().amount(missing, up=True)} are missing",
+            subject=name,
+            values={"missing": float(missing)},
+        )
         for name, missing in _short(question, result)
     ]
     order = ordered(problem, result.flows, _judge(question, question.problem))
@@ -189,6 +195,8 @@ def _carried_out(
             code="no_safe_order",
             text=f"{flow.asset} cannot leave {flow.origin.demand} before others have arrived, and "
             "none can arrive before",
+            subject=flow.asset,
+            values={"account": flow.origin.demand},
         )
         for flow, _ in order.stuck
     ]
@@ -196,8 +204,17 @@ def _carried_out(
         posted = result.result.posted[name]
         if not order.stuck and posted != cover.posted and not cover.is_standing(posted):
             text = f"{name}: its venue would not let its owner leave it so"
-            refusals.append(Notice(code="not_permitted", text=text))
+            refusals.append(Notice(code="not_permitted", text=text, subject=name))
     if problem.deadline is not None and order.ends > problem.deadline:
-        text = f"the last deposit is made after {order.ends}, the deadline is {problem.deadline}"
-        refusals.append(Notice(code="too_late", text=text))
+        last, most = english().span(order.ends), english().span(problem.deadline)
+        refusals.append(
+            Notice(
+                code="too_late",
+                text=f"the last deposit is made after {last}, the deadline is {most}",
+                values={
+                    "last_seconds": order.ends.total_seconds(),
+                    "deadline_seconds": problem.deadline.total_seconds(),
+                },
+            )
+        )
     return order, refusals

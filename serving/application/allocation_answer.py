@@ -1,11 +1,11 @@
 """An allocation in words: moves with their reasons, accounts before and after, duals, conflicts."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from fractions import Fraction
 
 from msgspec import structs
 
-from models.allocation import words
 from models.allocation.allocate import Allocation, DualPrice
 from models.allocation.ordering import Order
 from models.allocation.problem import Problem
@@ -26,6 +26,8 @@ from serving.schemas.allocation import (
 )
 from serving.schemas.assessment import Notice, exact_text
 from serving.schemas.changes import StateAnswer
+from serving.words.allocation import dual_text, limit_text
+from serving.words.tables import english
 
 ZERO = Fraction(0)
 
@@ -71,13 +73,13 @@ def answer(
         moves=moves,
         ends_seconds=0 if order is None else int(order.ends.total_seconds()),
         accounts=tuple(_covers(desk, question, result)),
-        duals=tuple(_dual(price) for price in result.prices),
+        duals=tuple(dual_answer(price) for price in result.prices),
         duals_are_relaxed=program(problem).is_whole,
         shortage=tuple(
             ShortageAnswer(id=name, missing=exact_text(short, 0))
             for name, short in (result.shortage or {}).items()
         ),
-        conflict=tuple(_limit(limit) for limit in result.conflict),
+        conflict=tuple(limit_answer(limit) for limit in result.conflict),
         simulated=question.around.simulated,
     )
 
@@ -108,6 +110,7 @@ def _moves(question: Question, problem: Problem, order: Order) -> tuple[MoveAnsw
                 place = cover.legs[step.asset]
                 legs = [cover.account(posted).legs[place] for posted in (before, now[name])]
                 moved = exact_text(abs(Fraction(legs[1].quantity - legs[0].quantity)), 0)
+        reason = _reason(problem, step.kind, step.asset, name)
         answers.append(
             MoveAnswer(
                 kind=step.kind,
@@ -117,23 +120,32 @@ def _moves(question: Question, problem: Problem, order: Order) -> tuple[MoveAnsw
                 origin=step.origin,
                 destination=step.destination,
                 begins_seconds=int(step.begins.total_seconds()),
-                reason=_reason(problem, step.kind, step.asset, name),
+                reason=reason.text,
+                reason_notice=reason,
             )
         )
     return tuple(answers)
 
 
-def _reason(problem: Problem, kind: str, asset: str, name: str | None) -> str:
+def _reason(problem: Problem, kind: str, asset: str, name: str | None) -> Notice:
     """Say why a step is done."""
     if name is None:
-        return f"{asset} is needed there"
-    entry = problem.demands[name].eligible[asset]
+        return Notice(code="needed_there", text=f"{asset} is needed there", subject=asset)
+    entry, where = problem.demands[name].eligible[asset], {"account": name}
     if kind == "withdraw":
-        return f"{asset} is of more use elsewhere than at {name}"
+        text = f"{asset} is of more use elsewhere than at {name}"
+        return Notice(code="of_more_use_elsewhere", text=text, subject=asset, values={**where})
     if not entry.credit:
-        return f"{asset} goes to {name}"
-    price = float(entry.cost / entry.credit)
-    return f"a quote unit of credit at {name} costs {price:.6g} in {asset}"
+        text = f"{asset} goes to {name}"
+        return Notice(code="goes_to_account", text=text, subject=asset, values={**where})
+    price = entry.cost / entry.credit
+    shown = english().amount(price)
+    return Notice(
+        code="credit_costs",
+        text=f"a quote unit of credit at {name} costs {shown} in {asset}",
+        subject=asset,
+        values={**where, "price": float(price)},
+    )
 
 
 def _covers(desk: ScoringService, question: Question, result: Allocation) -> Iterator[CoverAnswer]:
@@ -173,17 +185,19 @@ def _states(
     return first, last
 
 
-def _dual(price: DualPrice) -> DualAnswer:
+def dual_answer(price: DualPrice) -> DualAnswer:
     """Return a dual in words."""
-    return DualAnswer(limit=_limit(price.limit), value=price.value, text=words.price_text(price))
+    plain = DualAnswer(limit=limit_answer(price.limit), value=price.value, text="")
+    return replace(plain, text=dual_text(english(), asdict(plain)))
 
 
-def _limit(limit: Limit) -> LimitAnswer:
+def limit_answer(limit: Limit) -> LimitAnswer:
     """Return a limit in words."""
-    return LimitAnswer(
+    plain = LimitAnswer(
         kind=limit.kind,
         id=limit.demand or None,
         asset=limit.asset or None,
         place=limit.place or None,
-        text=words.limit_text(limit),
+        text="",
     )
+    return replace(plain, text=limit_text(english(), asdict(plain)))

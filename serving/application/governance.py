@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
+import msgspec
+
 from models.domain import MarketId
 from models.errors import Fault, ForewarnError, InvalidInput
 from models.parameters.catalogue import Role
@@ -37,7 +39,7 @@ from serving.application import breaker_board, governed_log, term_preview
 from serving.application.term_book import read_now
 from serving.application.term_preview import POLICY, TermPreview
 from serving.log.entries import digest
-from serving.schemas.assessment import exact_text
+from serving.schemas.assessment import Notice, exact_text
 from serving.schemas.proposals import (
     ApprovalAnswer,
     BallotBody,
@@ -325,7 +327,8 @@ def _summary(made: TermPreview) -> dict[str, Any]:
         "newly_debt": exact_text(effect.debt, 0),
         "newly": sorted(item.key for item in effect.newly),
         "passes": made.decision.passes,
-        "reasons": list(made.decision.reasons),
+        "reasons": list(term_preview.texts(made.decision.reasons)),
+        "reason_notices": msgspec.to_builtins(term_preview.notices(made.decision.reasons)),
         "lowers_limits": bool(made.changes) and all(map(_lowers_limit, made.changes)),
         "before": [_value(change, change.before) for change in made.changes],
     }
@@ -508,7 +511,9 @@ def _refuse_worse(row: ProposalRow, made: TermPreview, policy: Policy) -> None:
         With who falls beyond those.
     """
     if not made.decision.passes:
-        raise NotAllowed(f"the gate refuses {row.id} now: {'; '.join(made.decision.reasons)}")
+        raise NotAllowed(
+            f"the gate refuses {row.id} now: {'; '.join(term_preview.texts(made.decision.reasons))}"
+        )
     then = row.body["preview"]
     more = sorted({item.key for item in made.effect.newly} - set(then["newly"]))
     if len(more) > policy.tolerance_accounts:
@@ -658,6 +663,7 @@ def _simulation(visited: Mapping[str, Any]) -> SimulationAnswer:
         before=tuple(visited["before"]),
         passes=visited["passes"],
         reasons=tuple(visited["reasons"]),
+        reason_notices=msgspec.convert(visited.get("reason_notices", ()), tuple[Notice, ...]),
     )
 
 

@@ -1,6 +1,6 @@
 """What changes of terms would do to the book of a store, and what the gate says of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -15,12 +15,13 @@ from models.parameters.changes import Change, Request, applied, resolve
 from models.parameters.coupling import RatioPoint, cap_faults, coupled_faults
 from models.parameters.gate import Decision, Limits, decide
 from models.parameters.preview import Cliff, OraclePrice, Preview, by_market, cliff, preview
+from models.parameters.remarks import Remark
 from models.parameters.tiers import brackets
 from models.parameters.usage import below, used
 from serving.application.term_book import TermBook
 from serving.log.entries import digest
 from serving.schemas import problems
-from serving.schemas.assessment import exact_text
+from serving.schemas.assessment import Notice, exact_text
 from serving.schemas.problems import Refused
 from serving.schemas.term_changes import (
     BoundBody,
@@ -65,7 +66,7 @@ class TermPreview:
     changes: tuple[Change, ...]
     effect: Preview
     cliffs: tuple[Cliff, ...]
-    faults: tuple[str, ...]
+    faults: tuple[Remark, ...]
     decision: Decision
     hashes: HashesAnswer
     preview_id: str
@@ -108,7 +109,7 @@ def make(
     }
     bounds = in_force(transaction)[0]
     last = last_changes(transaction, changes)
-    faults += [fault.message for fault in coupled_faults(changes, after)]
+    faults += coupled_faults(changes, after)
     if is_bounded:
         for change in changes:
             moved_at = last.get(subject_of(change))
@@ -169,7 +170,9 @@ def _requests(body: ChangeSet, book: TermBook) -> list[Request]:
     return made
 
 
-def _oracles(bodies: Sequence[OracleBody], book: TermBook) -> tuple[list[OraclePrice], list[str]]:
+def _oracles(
+    bodies: Sequence[OracleBody], book: TermBook
+) -> tuple[list[OraclePrice], list[Remark]]:
     """Return the prices that oracles would show, and what speaks against their caps.
 
     Raises
@@ -179,7 +182,7 @@ def _oracles(bodies: Sequence[OracleBody], book: TermBook) -> tuple[list[OracleP
     """
     made: list[OraclePrice] = []
     faults: list[Fault] = []
-    spoken: list[str] = []
+    spoken: list[Remark] = []
     for place, body in enumerate(bodies):
         market = MarketId(body.venue, body.market, body.chain or "")
         rows = book.judged.priced.get((market, body.asset))
@@ -219,7 +222,7 @@ def _cap(body: RatioCapBody) -> RatioCap:
     )
 
 
-def _cap_faults(body: RatioCapBody) -> Iterator[str]:
+def _cap_faults(body: RatioCapBody) -> Iterator[Remark]:
     """Yield why a snapshot's ratio and time do not belong together."""
     before = RatioCap(
         snapshot_ratio=body.before.ratio,
@@ -325,7 +328,7 @@ def answer(made: TermPreview, page: TermsPreviewBody, *, request_id: str) -> Ter
     shown = rest[: page.limit]
     oldest = book.oldest_price
     standing = [used(book.judged, change) for change in made.changes]
-    notes = map(below, made.changes, standing)
+    notes = [note for note in map(below, made.changes, standing) if note is not None]
     return TermsPreviewAnswer(
         request_id=request_id,
         preview_id=made.preview_id,
@@ -355,8 +358,28 @@ def answer(made: TermPreview, page: TermsPreviewBody, *, request_id: str) -> Ter
         unjudged=book.unjudged[:100],
         unaffected=sum(market is None for market in book.judged.whose),
         passes=made.decision.passes,
-        reasons=made.decision.reasons,
-        notes=tuple(note for note in notes if note is not None),
+        reasons=texts(made.decision.reasons),
+        reason_notices=notices(made.decision.reasons),
+        notes=texts(notes),
+        note_notices=notices(notes),
+    )
+
+
+def texts(remarks: Iterable[Remark]) -> tuple[str, ...]:
+    """Return what is said of a change, in English."""
+    return tuple(remark.text for remark in remarks)
+
+
+def notices(remarks: Iterable[Remark]) -> tuple[Notice, ...]:
+    """Return what is said of a change, with its parts."""
+    return tuple(
+        Notice(
+            code=remark.code,
+            text=remark.text,
+            subject=remark.subject or None,
+            values=dict(remark.values) or None,
+        )
+        for remark in remarks
     )
 
 

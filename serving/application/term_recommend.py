@@ -80,7 +80,9 @@ class _Choice:
         """Return why the gate refuses values; None where it does not."""
         body = ChangeSet.model_validate(self.stated(values))
         made = term_preview.make(self._transaction, self._book, body, is_searched=False)
-        return None if made.decision.passes else "; ".join(made.decision.reasons)
+        return (
+            None if made.decision.passes else "; ".join(term_preview.texts(made.decision.reasons))
+        )
 
     def cost(self, values: Values) -> Floats:
         """Return the cost of values per scenario, USD."""

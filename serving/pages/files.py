@@ -55,6 +55,7 @@ GROUPS = (
     "outcome",
     "pointer",
     "position",
+    "problem",
     "proposal",
     "readiness",
     "rule_reason",

@@ -207,6 +207,8 @@ class MoveAnswer:
         The same in the units of the account's leg, exact; null for venues and transfers.
     begins_seconds
         From now, at the earliest: what it waits for has arrived.
+    reason, reason_notice
+        Why, and the same with its parts apart.
     """
 
     kind: str
@@ -217,6 +219,7 @@ class MoveAnswer:
     destination: str
     begins_seconds: int
     reason: str
+    reason_notice: Notice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from serving.schemas.assessment import Notice
 from serving.schemas.fields import Body, Exact, Name, Whole
 from serving.schemas.term_changes import ChangeSet
 
@@ -78,7 +79,16 @@ class ApprovalAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationAnswer:
-    """What the preview said that approvals bind to; `before` is what stood, change by change."""
+    """What the preview said that approvals bind to.
+
+    Parameters
+    ----------
+    before
+        What stood, change by change.
+    reasons, reason_notices
+        What spoke against it, and the same with its parts apart; those are empty of a preview that
+        an earlier version kept.
+    """
 
     preview_id: str
     as_of: datetime
@@ -90,6 +100,7 @@ class SimulationAnswer:
     before: tuple[dict[str, Any], ...]
     passes: bool
     reasons: tuple[str, ...]
+    reason_notices: tuple[Notice, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

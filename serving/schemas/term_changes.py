@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, Tag, field_validator, model_validator
 
+from serving.schemas.assessment import Notice
 from serving.schemas.fields import (
     LIST,
     TEXT,
@@ -266,6 +267,8 @@ class TermsPreviewAnswer:
         What the gate says, and everything that speaks against the change.
     notes
         What does not speak against it but has to be known: caps below what stands already.
+    reason_notices, note_notices
+        The same with their parts apart.
     unaffected
         Accounts that bring their own terms: no change of a market's terms moves them.
     """
@@ -295,6 +298,8 @@ class TermsPreviewAnswer:
     passes: bool
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
+    reason_notices: tuple[Notice, ...]
+    note_notices: tuple[Notice, ...]
     risk: RiskChange | None = None
 
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from serving.words.actions import action_text, token_text
+from serving.words.allocation import dual_text, limit_text
 from serving.words.reasons import reason_text
 from serving.words.tables import UNKNOWN, Words
 
@@ -71,6 +72,8 @@ SHAPES: tuple[tuple[frozenset[str], Callable[[Words, Facts], str]], ...] = (
     (frozenset({"code", "feature", "direction", "values"}), reason_text),
     (frozenset({"kind", "asset", "quantity", "value"}), action_text),
     (frozenset({"kind", "asset", "amount"}), token_text),
+    (frozenset({"kind", "id", "asset", "place"}), limit_text),
+    (frozenset({"limit", "value"}), dual_text),
     (frozenset({"name", "value"}), _ratio),
     (frozenset({"code", "text"}), notice_text),
 )

@@ -1703,6 +1703,7 @@ class MoveAnswer(TypedDict):
     destination: str
     begins_seconds: int
     reason: str
+    reason_notice: Notice
 
 
 class MovesAnswer(TypedDict):
@@ -2748,7 +2749,7 @@ class SimulatedAccount(TypedDict):
 
 
 class SimulationAnswer(TypedDict):
-    """What the preview said that approvals bind to; `before` is what stood, change by change."""
+    """What the preview said that approvals bind to."""
 
     preview_id: str
     as_of: str
@@ -2760,6 +2761,7 @@ class SimulationAnswer(TypedDict):
     before: list[dict[str, Any]]
     passes: bool
     reasons: list[str]
+    reason_notices: list[Notice]
 
 
 class SnapshotBody(TypedDict):
@@ -2997,6 +2999,8 @@ class TermsPreviewAnswer(TypedDict):
     passes: bool
     reasons: list[str]
     notes: list[str]
+    reason_notices: list[Notice]
+    note_notices: list[Notice]
     risk: NotRequired[RiskChange | None]
 
 

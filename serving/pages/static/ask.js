@@ -1,15 +1,17 @@
 /** Asking the service, with the reader's own key and in the language of the page. */
 
-import { LANGUAGE, say } from "./words.js";
+import { LANGUAGE, say, word } from "./words.js";
 
 const KEY = "forewarn.key";
 let wanted = null;
 
-/** What the service refused, in its own words. */
+/** What the service refused: what kind of refusal it is in the page's language, then its own words, which are English. */
 export class Refused extends Error {
   constructor(status, problem) {
     const faults = (problem.errors ?? []).map((fault) => `${fault.pointer}: ${fault.detail}`);
-    super([problem.detail ?? say("http_status", { status }), ...faults].join("\n"));
+    const kind = LANGUAGE === "en" ? undefined : problem.type?.split(":").at(-1);
+    const title = kind ? [word("problem", kind)] : [];
+    super([...title, problem.detail ?? say("http_status", { status }), ...faults].join("\n"));
     this.status = status;
     this.faults = faults;
   }

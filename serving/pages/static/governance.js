@@ -11,6 +11,11 @@ const VERBS = { roll_back: "rollback" };
 const REASONED = new Set(["propose", "reject", "cancel", "rollback"]);
 const SHOWN = 200;
 
+/** Return why the gate refused; as it was told by a version that kept nothing else. */
+function reasonsOf(told) {
+  return told.reason_notices.length ? told.reason_notices.map((one) => one.text) : told.reasons;
+}
+
 function page() {
   return {
     listed: [],
@@ -91,7 +96,7 @@ function page() {
       return rows;
     },
     row(moment, told) {
-      return { when: moment, count: told.newly_count, debt: told.newly_debt, gate: told.passes ? say("passes") : told.reasons.join("; ") };
+      return { when: moment, count: told.newly_count, debt: told.newly_debt, gate: told.passes ? say("passes") : reasonsOf(told).join("; ") };
     },
     get approvals() {
       if (!this.chosen) return "";

@@ -115,7 +115,7 @@ function page() {
         kind: word("step", row.kind),
         amount: `${amount(row.quantity)} ${row.asset}`,
         way: [row.origin, row.destination].filter(Boolean).join(" → "),
-        reason: row.reason,
+        reason: row.reason_notice.text,
       }));
     },
     get prices() {

@@ -158,10 +158,10 @@ function page() {
       return steps.length ? say("steps_until", { steps: steps.length, when: when(steps.at(-1).at) }) : "–";
     },
     get notes() {
-      return this.told?.notes ?? [];
+      return (this.told?.note_notices ?? []).map((one) => one.text);
     },
     get reasons() {
-      return this.told?.reasons ?? [];
+      return (this.told?.reason_notices ?? []).map((one) => one.text);
     },
     get fallen() {
       return (this.told?.newly ?? []).map((row) => ({

@@ -110,3 +110,11 @@ def test_the_calculator_tells_whole_tokens_with_the_exact_amount_beside() -> Non
     flips = {"price_triggers": [trigger | {"token_price": "1744.18604651162790697"}]}
     (row,) = told("calculator.js", f"it.triggersOf({json.dumps(flips)})")
     assert (row["text"], row["exact"]) == ("1,744.19", "1744.18604651162790697")
+
+
+def test_a_refusal_begins_with_its_kind_in_the_language_of_the_page() -> None:
+    """What is wrong stands behind it in the service's own words; English pages have those alone."""
+    problem = {"type": "urn:forewarn:problem:not-theirs", "detail": "another has to approve"}
+    asked = f"new it.Refused(403, {json.dumps(problem)}).message"
+    assert told("ask.js", asked, "de") == "Das muss jemand anders tun.\nanother has to approve"
+    assert told("ask.js", asked) == "another has to approve"

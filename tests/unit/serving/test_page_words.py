@@ -13,6 +13,7 @@ from features.pipeline import FEATURES
 from models.alerting.evidence import MEANINGS
 from serving.pages import files, shells
 from serving.pages.files import GROUPS, HERE, static
+from serving.schemas import problems
 from serving.words import tables
 from serving.words.tables import languages
 from training.baselines.baselines import BASELINES
@@ -125,6 +126,11 @@ def test_every_rung_of_the_ladder_has_a_name() -> None:
     """The page of the model names each baseline of the report, and no other."""
     for table in TABLES.values():
         assert set(table["rung"]) == {*BASELINES, "model"}
+
+
+def test_every_kind_of_refusal_has_german_words() -> None:
+    """A page begins with them what the service refused."""
+    assert set(TABLES["de"]["problem"]) == set(problems.KINDS)
 
 
 def test_every_cause_of_an_alert_has_words() -> None:

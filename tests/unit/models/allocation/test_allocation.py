@@ -23,8 +23,8 @@ from models.allocation.problem import (
 )
 from models.allocation.program import Limit
 from models.allocation.solver import Answer, Matrix, highs
-from models.allocation.words import limit_text, price_text
 from models.errors import InvalidInput
+from serving.application.allocation_answer import dual_answer, limit_answer
 
 F = Fraction
 FINE = Resource(step=F(1, 10**8))
@@ -65,7 +65,7 @@ def test_the_cheapest_cover_of_two_venues() -> None:
     assert by_limit[Limit("stock", asset="A")] == pytest.approx(-0.03)
     # B is used up as Y's need is met: a need lower by one saves .0333, one higher costs .05.
     assert 0.0333 <= by_limit[Limit("need", demand="Y")] <= 0.0501
-    said = [price_text(price) for price in result.prices]
+    said = [dual_answer(price).text for price in result.prices]
     assert "one more A saves 0.03" in said
     assert "one more quote unit of need at X costs 0.05" in said
 
@@ -80,7 +80,8 @@ def test_a_cap_makes_it_dearer() -> None:
         ("Y", "cash"): 36,
     }
     assert result.objective == F("5.1")
-    assert "room for one more B under its cap at Y saves 0.015" in map(price_text, result.prices)
+    said = [dual_answer(price).text for price in result.prices]
+    assert "room for one more B under its cap at Y saves 0.015" in said
 
 
 def test_what_cannot_be_covered_says_what_is_missing() -> None:
@@ -110,7 +111,7 @@ def test_an_account_that_nothing_can_reach_says_why() -> None:
     )
     result = allocate(asked)
     assert (result.status, result.shortage) == ("infeasible", {"X": F(10)})
-    assert [limit_text(limit) for limit in result.conflict] == [
+    assert [limit_answer(limit).text for limit in result.conflict] == [
         "the need of X",
         "no way in time for A at l2 to X",
         "there is no B that could be posted at X",

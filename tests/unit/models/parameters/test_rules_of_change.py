@@ -30,7 +30,7 @@ def coupled(changes: tuple[Change, ...]) -> list[str]:
         market: applied(terms, [c for c in changes if c.market == market])
         for market, terms in TERMS.items()
     }
-    return [fault.message for fault in coupled_faults(changes, after)]
+    return [remark.text for remark in coupled_faults(changes, after)]
 
 
 def test_loan_to_value_and_threshold_are_judged_together() -> None:
@@ -64,8 +64,8 @@ def test_a_step_too_far_or_too_soon_is_refused_with_the_earliest_time() -> None:
     """Both are said at once."""
     (far,) = wsteth(threshold="0.80")
     result = list(bound_faults(far, USUAL, last=AT - timedelta(days=2), at=AT))
-    assert "moves by 0.01, more than 0.005" in result[0]
-    assert "not again before 2026-03-11T00:00:00+00:00" in result[1]
+    assert "moves by 0.01, more than 0.005" in result[0].text
+    assert "not again before 2026-03-11T00:00:00+00:00" in result[1].text
     (near,) = wsteth(threshold="0.805")
     assert list(bound_faults(near, USUAL, last=AT - timedelta(days=3), at=AT)) == []
 
@@ -74,7 +74,7 @@ def test_a_restricted_parameter_does_not_move() -> None:
     """The first bound that matches counts."""
     bounds = (StepBound(role=Role.LTV, is_restricted=True), *USUAL)
     (change,) = wsteth(ltv="0.78")
-    assert "restricted" in next(bound_faults(change, bounds, last=None, at=AT))
+    assert "restricted" in next(bound_faults(change, bounds, last=None, at=AT)).text
     with pytest.raises(ValueError, match="restricted"):
         steps(change, bounds, begin=AT)
 
@@ -101,19 +101,19 @@ def test_a_ratio_that_lags_behind_its_timestamp_is_refused() -> None:
     then = RatioPoint(ratio=122_700_000, at=datetime.fromtimestamp(1_772_500_000, tz=UTC))
     result = list(cap_faults(BEFORE, paired, now=MARKET_RATIO, at_snapshot=then))
     assert len(result) == 2
-    assert "was 122700000, not 119397000" in result[0]
-    assert "cut by 2.6" in result[1]
+    assert "was 122700000, not 119397000" in result[0].text
+    assert "cut by 2.6" in result[1].text
 
 
 def test_half_of_the_pair_is_refused() -> None:
     """Ratio and timestamp are one observation."""
     alone = cap(122_700_000, BEFORE.snapshot_at)
     assert "only the snapshot's ratio" in next(
-        cap_faults(BEFORE, alone, now=MARKET_RATIO, at_snapshot=None)
+        remark.text for remark in cap_faults(BEFORE, alone, now=MARKET_RATIO, at_snapshot=None)
     )
     late = cap(BEFORE.snapshot_ratio, 1_772_500_000)
     assert "only the snapshot's timestamp" in next(
-        cap_faults(BEFORE, late, now=MARKET_RATIO, at_snapshot=None)
+        remark.text for remark in cap_faults(BEFORE, late, now=MARKET_RATIO, at_snapshot=None)
     )
 
 
@@ -209,7 +209,8 @@ def test_a_bracket_that_begins_earlier_is_bounded_where_it_hurts_most() -> None:
     """At 500 nothing changes yet; at 1,000 of notional 15 are needed in place of 10, half more."""
     early = table((0, "0.01", "0"), (500, "0.02", "5"))
     change = tiers_to(LOW, early)
-    assert list(bound_faults(change, (QUARTER,), last=None, at=AT)) == [
+    found = bound_faults(change, (QUARTER,), last=None, at=AT)
+    assert [remark.text for remark in found] == [
         "symbols.ACT requires more or less at some size than it may change by at once"
     ]
     half = StepBound(role=Role.TIERS, measure=Measure.RELATIVE, up=Fraction(1, 2))

@@ -1,12 +1,13 @@
 """One table of words per language; a third one is one file."""
 
+import ast
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeGuard, get_args
 
 import pytest
 
@@ -17,7 +18,7 @@ from serving.notify.sentences import Speaker
 from serving.schemas.orders import OrderKind
 from serving.words import tables
 from serving.words.actions import action_text
-from serving.words.answers import notice_text
+from serving.words.answers import notice_text, translate
 from serving.words.reasons import reason_text
 from serving.words.tables import english, languages, words
 
@@ -260,3 +261,63 @@ def test_notices_are_told_by_their_parts(notice: dict[str, Any], text: str) -> N
     """A name of two words stays whole, and nothing English is left; kept ones stay as they are."""
     german = words("de")
     assert notice_text(german, {"text": "as an earlier version told it", **notice}) == text
+
+
+def remarks() -> Iterator[tuple[str, set[str]]]:
+    """Yield the code of each notice and remark that the code makes, and what it tells apart."""
+    root = Path(tables.HERE).parents[1]
+    for place in ("models/parameters", "serving"):
+        for file in sorted((root / place).rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if _is_call(node) and ast.unparse(node.func) in {"Notice", "Remark"}:
+                    parts = {each.arg: each.value for each in node.keywords}
+                    code = parts.get("code")
+                    if isinstance(code, ast.Constant):
+                        values = parts.get("values")
+                        keys = values.keys if isinstance(values, ast.Dict) else []
+                        named = {key.value for key in keys if isinstance(key, ast.Constant)}
+                        yield code.value, named
+
+
+def _is_call(node: ast.AST) -> TypeGuard[ast.Call]:
+    """Return whether a node calls something."""
+    return isinstance(node, ast.Call)
+
+
+def test_every_notice_has_german_words_that_need_no_more_than_it_tells() -> None:
+    """Of accounts, changes of parameters and allocations; the page tells those of the book."""
+    german = TABLES["de"]["notice"]
+    told_by_page = {"stale_liquidity", "stale_block_space", "no_impact", "unpriced"}
+    made = [(code, named) for code, named in remarks() if code not in told_by_page]
+    assert len(made) > 40
+    for code, named in made:
+        if code != "owners_unknown":
+            assert gaps(german[code]) <= {*named, "subject", "text", "account"}, code
+
+
+@pytest.mark.parametrize(
+    ("code", "values", "text"),
+    [
+        (
+            "too_many_fall",
+            {"accounts": 1200, "most": 0},
+            "1.200 Konten würden liquidierbar, mehr als 0.",
+        ),
+        ("exact_rules", {"missing": 1.19e-05}, "Y: nach seinen Regeln fehlen 0,0000119"),
+    ],
+)
+def test_figures_of_the_gate_and_the_allocator_are_told_by_the_language(
+    code: str, values: dict[str, float], text: str
+) -> None:
+    """No exponent, and the marks of German numbers."""
+    notice = {"code": code, "text": "-", "subject": "Y", "values": values}
+    assert notice_text(words("de"), notice) == text
+
+
+def test_limits_and_prices_of_an_allocation_are_told_in_german() -> None:
+    """A price of a hundred-thousandth is no power of ten."""
+    limit = {"kind": "stock", "id": None, "asset": "A", "place": "Z", "text": "-"}
+    answer = {"duals": [{"limit": limit, "value": -1.19e-05, "text": "-"}]}
+    (dual,) = translate(words("de"), answer)["duals"]
+    assert dual["text"] == "eine Einheit A mehr bei Z: spart 0,0000119"
+    assert dual["limit"]["text"] == "der Bestand an A bei Z"
