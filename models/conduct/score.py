@@ -217,11 +217,14 @@ class Reason:
     ----------
     points
         Above 0 it raises the score.
+    count
+        Of exposures or days in the text; None where it counts none.
     """
 
     code: Code
     points: float
     text: str
+    count: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,20 +281,21 @@ def _reasons(record: Record, counted: Evidence, prior: Prior) -> tuple[Reason, .
         "partly_cured": counted.partial,
         "protective_days": counted.days,
     }
-    texts = {
-        "cured": f"{_count(record, Outcome.CURED)} exposures cured by the owner",
-        "partly_cured": f"{_count(record, Outcome.PARTIAL)} exposures cured for less than a day",
-        "protective_days": f"{len(record.days)} days on which accounts were made safer",
+    counts: dict[Code, tuple[int, str]] = {
+        "cured": (_count(record, Outcome.CURED), "exposures cured by the owner"),
+        "partly_cured": (_count(record, Outcome.PARTIAL), "exposures cured for less than a day"),
+        "protective_days": (len(record.days), "days on which accounts were made safer"),
     }
     reasons = [
-        Reason(code, better * part / counted.survived, texts[code])
-        for code, part in parts.items()
-        if part
+        Reason(code, better * parts[code] / counted.survived, f"{count} {of_what}", count)
+        for code, (count, of_what) in counts.items()
+        if parts[code]
     ]
     if counted.liquidated:
         worse = -FACTOR * math.log1p(counted.liquidated / prior.liquidated)
-        text = f"{_count(record, Outcome.LIQUIDATED)} exposures that ended in liquidation"
-        reasons.append(Reason("liquidated", worse, text))
+        count = _count(record, Outcome.LIQUIDATED)
+        text = f"{count} exposures that ended in liquidation"
+        reasons.append(Reason("liquidated", worse, text, count))
     return (base, *sorted(reasons, key=lambda reason: -abs(reason.points)))
 
 

@@ -14,9 +14,13 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from models.parameters.remarks import Remark
+
 Floats = npt.NDArray[np.float64]
 Values = tuple[int, ...]
 """One value of each parameter, in the rulebook's numbers."""
+
+STEP_BOUND = Remark(code="step_bound", text="the bound of one step")
 
 FALSE_ALARMS = 0.05
 """Share of searches without any true gain that may end in a recommendation."""
@@ -94,7 +98,7 @@ class Recommendation:
     best: Values
     gain: Gain
     next_best: Values | None
-    binding: Mapping[int, str]
+    binding: Mapping[int, tuple[Remark, ...]]
     tried: int
 
 
@@ -118,7 +122,7 @@ def paired(before: Floats, after: Floats, *, comparisons: int = 1) -> Gain:
 def search(
     axes: Sequence[Axis],
     cost: Callable[[Values], Floats],
-    refusal: Callable[[Values], str | None],
+    refusal: Callable[[Values], tuple[Remark, ...]],
     *,
     report: Callable[[int], None] = lambda _: None,
 ) -> Recommendation:
@@ -129,22 +133,22 @@ def search(
     cost
         Of values over the same scenarios every time, shape (scenarios,).
     refusal
-        Why values may not be set; None where they may.
+        Why values may not be set; nothing where they may.
     report
         Takes how many candidates were judged so far.
     """
     start = tuple(axis.current for axis in axes)
     costs: dict[Values, Floats] = {start: cost(start)}
-    refused: dict[Values, str] = {}
+    refused: dict[Values, tuple[Remark, ...]] = {}
 
     def judge(values: Values) -> float:
         if values in refused:
             return np.inf
         if values not in costs:
             report(len(costs) + len(refused))
-            reason = refusal(values)
-            if reason is not None:
-                refused[values] = reason
+            reasons = refusal(values)
+            if reasons:
+                refused[values] = reasons
                 return np.inf
             costs[values] = cost(values)
         return float(costs[values].mean())
@@ -176,14 +180,16 @@ def _far(values: Values, start: Values) -> int:
     return sum(abs(value - current) for value, current in zip(values, start, strict=True))
 
 
-def _binding(axes: Sequence[Axis], best: Values, refused: Mapping[Values, str]) -> dict[int, str]:
+def _binding(
+    axes: Sequence[Axis], best: Values, refused: Mapping[Values, tuple[Remark, ...]]
+) -> dict[int, tuple[Remark, ...]]:
     """Return why the steps about the best are not taken, where they are refused."""
-    reasons: dict[int, str] = {}
+    reasons: dict[int, tuple[Remark, ...]] = {}
     for place, axis in enumerate(axes):
         for move in (axis.step, -axis.step):
             beside = (*best[:place], best[place] + move, *best[place + 1 :])
             if beside in refused:
                 reasons[place] = refused[beside]
             elif not axis.least <= beside[place] <= axis.most and best[place] != axis.current:
-                reasons.setdefault(place, "the bound of one step")
+                reasons.setdefault(place, (STEP_BOUND,))
     return reasons

@@ -253,7 +253,7 @@ def _population_answer(population: Population) -> PopulationAnswer:
 def _reasons(result: Conduct) -> tuple[PointsAnswer, ...]:
     """Return the parts of a score."""
     return tuple(
-        PointsAnswer(code=reason.code, points=reason.points, text=reason.text)
+        PointsAnswer(code=reason.code, points=reason.points, text=reason.text, count=reason.count)
         for reason in result.reasons
     )
 

@@ -14,7 +14,15 @@ from models.parameters.bounds import Measure, bound_of
 from models.parameters.breakers import Effect
 from models.parameters.catalogue import Role, find
 from models.parameters.changes import Change, Request, path_of, value_at
-from models.parameters.recommend import Axis, Floats, Recommendation, Values, search
+from models.parameters.recommend import (
+    STEP_BOUND,
+    Axis,
+    Floats,
+    Recommendation,
+    Values,
+    search,
+)
+from models.parameters.remarks import Remark
 from models.parameters.sizing import is_looser
 from models.parameters.tiers import brackets, largest_growth
 from serving.application import breaker_board, term_preview, term_risk
@@ -50,6 +58,10 @@ REVOKED_BY = (
 )
 
 
+IN_BAND = Remark(code="within_band", text="within the band")
+ONLY_TIGHTENED = Remark(code="only_tightened", text="only tightened")
+
+
 class _Choice:
     """The parameters that may be moved, and what values of theirs cost."""
 
@@ -76,13 +88,11 @@ class _Choice:
         ]
         return {"changes": rows, "limits": self._body.limits.model_dump()}
 
-    def refusal(self, values: Values) -> str | None:
-        """Return why the gate refuses values; None where it does not."""
+    def refusal(self, values: Values) -> tuple[Remark, ...]:
+        """Return why the gate refuses values; nothing where it does not."""
         body = ChangeSet.model_validate(self.stated(values))
         made = term_preview.make(self._transaction, self._book, body, is_searched=False)
-        return (
-            None if made.decision.passes else "; ".join(term_preview.texts(made.decision.reasons))
-        )
+        return () if made.decision.passes else made.decision.reasons
 
     def cost(self, values: Values) -> Floats:
         """Return the cost of values per scenario, USD."""
@@ -251,18 +261,19 @@ def _within(row: Change, sizer: Sizer, body: RecommendBody) -> Sized:
     if row.is_table:
         growth = largest_growth(row.before, sized.value)
         if largest_growth(sized.value, row.before) <= 1 + body.band and growth <= 1 + body.band:
-            return replace(sized, value=row.before, why=f"within the band; {sized.why}")
+            return replace(sized, value=row.before, why=(IN_BAND, *sized.why))
         if growth <= 1 and reason is not None:
-            return replace(sized, value=row.before, why=f"only tightened: {reason}")
+            return replace(sized, value=row.before, why=(ONLY_TIGHTENED, reason))
         return sized
     if abs(sized.value - row.before) <= body.band * row.before:
-        return replace(sized, value=row.before, why=f"within the band; {sized.why}")
+        return replace(sized, value=row.before, why=(IN_BAND, *sized.why))
     axis = _axis(row, sizer)
     value = min(max(int(sized.value), axis.least), axis.most)
     if value != sized.value:
-        is_barred = reason is not None and value == axis.current
-        bound = f"only tightened: {reason}" if is_barred else "the bound of one step"
-        sized = replace(sized, why=f"{bound}; {sized.why}")
+        bound = [STEP_BOUND]
+        if reason is not None and value == axis.current:
+            bound = [ONLY_TIGHTENED, reason]
+        sized = replace(sized, why=(*bound, *sized.why))
     return replace(sized, value=value)
 
 
@@ -276,14 +287,15 @@ def _values(
             item = _within(row, sizer, body)
             yield _value(row, item.value, item.value, rule=item.rule, binding=item.why)
         elif result is not None:
-            binding = result.binding.get(place) or sizer.only_tighter(row)
+            barred = sizer.only_tighter(row)
+            binding = result.binding.get(place) or (() if barred is None else (barred,))
             best = result.best[place]
             yield _value(row, result.values[place], best, rule="search", binding=binding)
             place += 1
 
 
 def _value(
-    row: Change, value: Any, best: Any, *, rule: str, binding: str | None
+    row: Change, value: Any, best: Any, *, rule: str, binding: Sequence[Remark]
 ) -> RecommendedValue:
     """Return one parameter in exact text; a table by its brackets."""
     return RecommendedValue(
@@ -295,7 +307,8 @@ def _value(
         best=None if row.is_table else exact_text(Fraction(best, row.parameter.unit), 0),
         table=tuple(brackets(value)) if row.is_table and value != row.before else None,
         rule=rule,
-        binding=binding,
+        binding="; ".join(term_preview.texts(binding)) or None,
+        binding_notices=term_preview.notices(binding),
     )
 
 

@@ -14,6 +14,7 @@ from models.parameters import sizing
 from models.parameters.bounds import StepBound, bound_of
 from models.parameters.catalogue import CATALOGUE, Role, find
 from models.parameters.changes import Change, value_at
+from models.parameters.remarks import Remark
 from models.parameters.sizing import Conditions
 from models.parameters.usage import used
 from serving.application import term_preview
@@ -53,7 +54,7 @@ class Sized:
 
     value: Any
     rule: str
-    why: str
+    why: tuple[Remark, ...]
 
 
 class Sizer:
@@ -121,19 +122,31 @@ class Sizer:
         except ValueError:
             return None
 
-    def only_tighter(self, change: Change) -> str | None:
+    def only_tighter(self, change: Change) -> Remark | None:
         """Return why a parameter may only be tightened; None where it may be loosened too."""
-        now = self.conditions(self.asset(change))
+        asset = self.asset(change)
+        now = self.conditions(asset)
         if now is None:
-            return f"the volatility of {self.asset(change) or 'what it is about'} is not known"
+            text = f"the volatility of {asset or 'what it is about'} is not known"
+            return Remark(code="volatility_unknown", text=text, subject=asset)
         if now.is_stirred:
-            return (
-                f"{self.asset(change)} moved by {now.volatility:.1%} a day within the last week, "
-                f"usually by {now.usual:.1%}"
+            return Remark(
+                code="market_stirred",
+                text=f"{asset} moved by {now.volatility:.1%} a day within the last week, "
+                f"usually by {now.usual:.1%}",
+                subject=asset,
+                values={"volatility": 100 * now.volatility, "usual": 100 * now.usual},
             )
-        if self._lar_limit is not None and (self.lar is None or self.lar > self._lar_limit):
-            said = "not known" if self.lar is None else f"{self.lar:,.0f} USD"
-            return f"LaR 99 is {said}, the limit {self._lar_limit:,.0f}"
+        limit = self._lar_limit
+        if limit is not None and self.lar is None:
+            text = f"LaR 99 is not known, the limit {limit:,.0f}"
+            return Remark(code="lar_unknown", text=text, values={"limit": float(limit)})
+        if limit is not None and self.lar is not None and self.lar > limit:
+            return Remark(
+                code="lar_above_limit",
+                text=f"LaR 99 is {self.lar:,.0f} USD, the limit {limit:,.0f}",
+                values={"lar": float(round(self.lar)), "limit": float(limit)},
+            )
         return None
 
     def sized(self, change: Change) -> Sized:
@@ -148,47 +161,64 @@ class Sizer:
         if rule == "auto_line":
             return self._ceiling(change)
         if now is None:
-            return Sized(value=None, rule=rule, why=f"no volatility of {self.asset(change)}")
+            asset = self.asset(change)
+            lacking = Remark(code="no_volatility", text=f"no volatility of {asset}", subject=asset)
+            return Sized(value=None, rule=rule, why=(lacking,))
         if role is Role.TIERS:
             return self._tiers(change, now)
         share, why = self._share(change, now)
         if share is None:
-            return Sized(value=None, rule=rule, why=why)
-        return Sized(value=int(share * change.parameter.unit), rule=rule, why=why)
+            return Sized(value=None, rule=rule, why=(why,))
+        return Sized(value=int(share * change.parameter.unit), rule=rule, why=(why,))
 
-    def _share(self, change: Change, now: Conditions) -> tuple[Fraction | None, str]:
+    def _share(self, change: Change, now: Conditions) -> tuple[Fraction | None, Remark]:
         """Return a loan to value, a bonus or a cap, and on what it rests."""
-        bonus = self._beside(change, Role.BONUS)
+        bonus, asset = self._beside(change, Role.BONUS), self.asset(change)
         if now.depth is None:
-            return None, f"no quotes of what selling {self.asset(change)} costs"
+            text = f"no quotes of what selling {asset} costs"
+            return None, Remark(code="no_quotes", text=text, subject=asset)
         if change.parameter.role is Role.BONUS:
             units = self._largest(change)
             needed = sizing.bonus_needed(now, units=units, fees=self._fees) or 0.0
             over = 1 if change.share_before > 1 else 0
-            return Fraction(needed).limit_denominator(10**9) + over, (
-                f"the largest account sells {units:,.6g} {self.asset(change)}"
+            return Fraction(needed).limit_denominator(10**9) + over, Remark(
+                code="largest_sale",
+                text=f"the largest account sells {units:,.6g} {asset}",
+                subject=asset,
+                values={"units": float(units)},
             )
         if bonus is None:
-            return None, "no bonus stands beside it"
+            return None, Remark(code="no_bonus", text="no bonus stands beside it")
         if change.parameter.role is Role.SUPPLY_CAP:
             units = sizing.supply_cap(now, bonus=bonus, fees=self._fees) or 0.0
             scale = self._scale(change)
-            return Fraction(int(units) * scale), (
-                f"{units:,.6g} {self.asset(change)} can be sold within the bonus of {bonus:.2%}"
+            return Fraction(int(units) * scale), Remark(
+                code="sellable_within_bonus",
+                text=f"{units:,.6g} {asset} can be sold within the bonus of {bonus:.2%}",
+                subject=asset,
+                values={"units": float(units), "bonus": 100 * bonus},
             )
         cap = self._beside(change, Role.SUPPLY_CAP) or self._whole(change)
         ltv = sizing.loan_to_value(now, bonus=bonus, cap=float(cap))
         if ltv is None:
-            return None, "neither a cap nor a holding stands beside it"
-        return Fraction(max(ltv, 0.0)).limit_denominator(10**9), (
-            f"volatility {now.volatility:.2%} a day, cap {float(cap):,.6g}, bonus {bonus:.2%}"
+            text = "neither a cap nor a holding stands beside it"
+            return None, Remark(code="no_cap_or_holding", text=text)
+        return Fraction(max(ltv, 0.0)).limit_denominator(10**9), Remark(
+            code="ltv_rests_on",
+            text=f"volatility {now.volatility:.2%} a day, cap {float(cap):,.6g}, bonus {bonus:.2%}",
+            values={
+                "volatility": 100 * now.volatility,
+                "cap": float(cap),
+                "bonus": 100 * bonus,
+            },
         )
 
     def _ceiling(self, change: Change) -> Sized:
         """Return a ceiling that follows what is owed."""
         standing = used(self._book.judged, change)
         if standing is None:
-            return Sized(value=None, rule="auto_line", why="what is owed under it is not known")
+            lacking = Remark(code="owed_unknown", text="what is owed under it is not known")
+            return Sized(value=None, rule="auto_line", why=(lacking,))
         bound = bound_of(change, self.bounds)
         up = Fraction(1) if bound is None or bound.up is None else bound.up
         wait = 0 if bound is None else int(bound.every.total_seconds())
@@ -197,7 +227,11 @@ class Sizer:
         since = None if risen is None else int((self._book.at - risen).total_seconds())
         most = int(change.before * (1 + up))
         value = sizing.ceiling(int(change.before), standing, most=most, wait=wait, since_rise=since)
-        return Sized(value=value, rule="auto_line", why=f"{float(standing):,.6g} is owed under it")
+        owed = float(standing)
+        why = Remark(
+            code="owed_under_it", text=f"{owed:,.6g} is owed under it", values={"owed": owed}
+        )
+        return Sized(value=value, rule="auto_line", why=(why,))
 
     def _tiers(self, change: Change, now: Conditions) -> Sized:
         """Return a table that covers the moves of an hour, scaled to the volatility of now."""
@@ -208,11 +242,12 @@ class Sizer:
         moves = np.maximum(falls, rises)
         moves = moves[np.isfinite(moves)] * (now.volatility / now.usual)
         value = sizing.tier_table(change.before, now, np.maximum(moves, 0.0))
-        return Sized(
-            value=value,
-            rule="moves",
-            why=f"volatility {now.volatility:.2%}, usually {now.usual:.2%}",
+        why = Remark(
+            code="volatility_of_now",
+            text=f"volatility {now.volatility:.2%}, usually {now.usual:.2%}",
+            values={"volatility": 100 * now.volatility, "usual": 100 * now.usual},
         )
+        return Sized(value=value, rule="moves", why=(why,))
 
     def _beside(self, change: Change, role: Role) -> float | None:
         """Return another parameter of the same group, as a share or in whole units."""

@@ -50,11 +50,18 @@ class PersonalBody(requests.Envelope):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointsAnswer:
-    """A part of a score; above 0 it raises the score."""
+    """A part of a score; above 0 it raises the score.
+
+    Parameters
+    ----------
+    count
+        Of exposures or days that the text tells; null where it counts none.
+    """
 
     code: str
     points: float
     text: str
+    count: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -298,8 +298,8 @@ class TermsPreviewAnswer:
     passes: bool
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
-    reason_notices: tuple[Notice, ...]
-    note_notices: tuple[Notice, ...]
+    reason_notices: tuple[Notice, ...] = ()
+    note_notices: tuple[Notice, ...] = ()
     risk: RiskChange | None = None
 
 
@@ -440,6 +440,9 @@ class RecommendedValue:
         Brackets that are recommended; null where none are, or it is a number.
     rule
         What it follows from: `search`, `smart_ltv`, `sale`, `sellable`, `auto_line` or `moves`.
+    binding, binding_notices
+        What it rests on or is held by, and the same with its parts apart; those are empty of what
+        an earlier version recommended.
     """
 
     venue: str
@@ -451,6 +454,7 @@ class RecommendedValue:
     table: tuple[dict[str, Any], ...] | None
     rule: str
     binding: str | None
+    binding_notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

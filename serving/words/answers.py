@@ -68,12 +68,20 @@ def _ratio(words: Words, part: Facts) -> str:
     return words.ratio(part["name"], part["value"])
 
 
+def _points(words: Words, part: Facts) -> str:
+    """Return what a part of an owner's score rests on; as it stands in English."""
+    if not words.has("conduct", part["code"]):
+        return str(part["text"])
+    return words.say(f"conduct.{part['code']}", count=part["count"])
+
+
 SHAPES: tuple[tuple[frozenset[str], Callable[[Words, Facts], str]], ...] = (
     (frozenset({"code", "feature", "direction", "values"}), reason_text),
     (frozenset({"kind", "asset", "quantity", "value"}), action_text),
     (frozenset({"kind", "asset", "amount"}), token_text),
     (frozenset({"kind", "id", "asset", "place"}), limit_text),
     (frozenset({"limit", "value"}), dual_text),
+    (frozenset({"code", "points", "count"}), _points),
     (frozenset({"name", "value"}), _ratio),
     (frozenset({"code", "text"}), notice_text),
 )

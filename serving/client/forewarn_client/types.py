@@ -2035,6 +2035,7 @@ class PointsAnswer(TypedDict):
     code: str
     points: float
     text: str
+    count: NotRequired[int | None]
 
 
 class PolicyAnswer(TypedDict):
@@ -2999,8 +3000,8 @@ class TermsPreviewAnswer(TypedDict):
     passes: bool
     reasons: list[str]
     notes: list[str]
-    reason_notices: list[Notice]
-    note_notices: list[Notice]
+    reason_notices: NotRequired[list[Notice]]
+    note_notices: NotRequired[list[Notice]]
     risk: NotRequired[RiskChange | None]
 
 

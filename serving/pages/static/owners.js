@@ -83,7 +83,7 @@ function page() {
       });
     },
     get parts() {
-      return (this.conduct?.reasons ?? []).map((one) => ({ code: spaced(one.code), points: fixed(one.points, 1), text: one.text }));
+      return (this.conduct?.reasons ?? []).map((one) => ({ code: word("points", one.code), points: fixed(one.points, 1), text: one.text }));
     },
 
     allocate() {

@@ -4,7 +4,7 @@ import { ask } from "./ask.js";
 import { amount, when } from "./format.js";
 import { needsScope, settled, start, tell, trying } from "./frame.js";
 import { labelOf } from "./terms.js";
-import { counted, say, spaced } from "./words.js";
+import { counted, say, word } from "./words.js";
 
 const FALLEN = 100;
 const SPAN = 0.25;
@@ -95,8 +95,9 @@ function page() {
           return;
         }
         const value = told.result.values[0];
-        const why = value.binding ? `; ${value.binding}` : "";
-        const shown = { before: value.before, to: value.to, rule: spaced(value.rule) };
+        const binding = (value.binding_notices ?? []).map((one) => one.text).join("; ") || value.binding;
+        const why = binding ? `; ${binding}` : "";
+        const shown = { before: value.before, to: value.to, rule: word("sizing", value.rule) };
         this.advice = `${say(value.to === value.before ? "keep_value" : "change_value", shown)}${why}`;
         if (value.to !== value.before) {
           this.value = value.to;

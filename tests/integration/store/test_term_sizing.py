@@ -184,7 +184,7 @@ def test_a_stirred_market_loosens_nothing(store: Store) -> None:
     other.close()
     assert held.to == held.before == "1000"
     assert held.binding is not None
-    assert held.binding.startswith("only tightened: A moved by")
+    assert held.binding.startswith("only tightened; A moved by")
 
 
 def test_what_nobody_quoted_or_traded_is_not_sized(store: Store) -> None:

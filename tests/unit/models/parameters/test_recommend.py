@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from models.parameters.recommend import Axis, Values, paired, search
+from models.parameters.recommend import STEP_BOUND, Axis, Values, paired, search
+from models.parameters.remarks import Remark
 
 SCENARIOS = 400
 AXIS = Axis(current=8000, step=50, least=7800, most=8200)
@@ -14,9 +15,12 @@ def noise(seed: int) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     return np.random.default_rng(seed).normal(size=SCENARIOS)
 
 
-def free(values: Values) -> str | None:  # noqa: ARG001 - everything may be set
+FALLS = Remark(code="too_many_fall", text="somebody falls")
+
+
+def free(values: Values) -> tuple[Remark, ...]:  # noqa: ARG001 - everything may be set
     """Refuse nothing."""
-    return None
+    return ()
 
 
 def test_it_finds_the_least_cost_of_two_parameters() -> None:
@@ -39,16 +43,16 @@ def test_it_stays_within_what_is_refused_and_says_what_binds() -> None:
     result = search(
         [AXIS],
         lambda values: common + values[0] / 100,
-        lambda values: "somebody falls" if values[0] < 7950 else None,
+        lambda values: (FALLS,) if values[0] < 7950 else (),
     )
     assert result.values == (7950,)
-    assert result.binding == {0: "somebody falls"}
+    assert result.binding == {0: (FALLS,)}
 
 
 def test_the_end_of_a_step_binds() -> None:
     """Lower is better without end: the bound of one step is what stops it."""
     result = search([AXIS], lambda values: noise(3) + values[0] / 100, free)
-    assert (result.values, result.binding) == ((7800,), {0: "the bound of one step"})
+    assert (result.values, result.binding) == ((7800,), {0: (STEP_BOUND,)})
 
 
 def test_nothing_is_recommended_where_there_is_nothing_to_gain() -> None:

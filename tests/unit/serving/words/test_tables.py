@@ -12,6 +12,7 @@ from typing import Any, TypeGuard, get_args
 import pytest
 
 from features.pipeline import FEATURES
+from models.conduct.score import Code
 from serving.evaluation.actions import Kind
 from serving.notify.message import compose
 from serving.notify.sentences import Speaker
@@ -25,7 +26,8 @@ from serving.words.tables import english, languages, words
 TABLES = {file.stem: tomllib.loads(file.read_text()) for file in tables.HERE.glob("*.toml")}
 ENGLISH = TABLES["en"]
 GROUPS_OF_CODES = {"level", "verdict", "doubt", "notice", "feature", "rule_reason", "head"} | {
-    "term"
+    "term",
+    "sizing",
 }
 """In which a code without a word is read as it is written."""
 
@@ -321,3 +323,13 @@ def test_limits_and_prices_of_an_allocation_are_told_in_german() -> None:
     (dual,) = translate(words("de"), answer)["duals"]
     assert dual["text"] == "eine Einheit A mehr bei Z: spart 0,0000119"
     assert dual["limit"]["text"] == "der Bestand an A bei Z"
+
+
+@pytest.mark.parametrize("code", get_args(Code))
+def test_parts_of_an_owners_score_are_told_in_german(code: str) -> None:
+    """With how many there were, where any are counted; English stays as it was told."""
+    part = {"code": code, "points": 1.0, "text": "as it was told", "count": 1234}
+    told = translate(words("de"), part)["text"]
+    assert told != part["text"]
+    assert ("1234" in told) == (code != "population")
+    assert translate(english(), part)["text"] == part["text"]
