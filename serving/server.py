@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn import _subprocess
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 AGENTS = "/mcp"
 PROTOCOL = "serving.http.connection:Connection"
 """What keeps connections within bounds, as uvicorn imports it."""
+
+PRELOADED = "serving.preload"
+"""What is imported by the process that workers are forked from."""
+
+LONGEST_PLACE = 107 - len("/pymp-12345678/listener-12345678")
+"""Bytes of a directory's name below which multiprocessing can name a socket (unix(7): 107)."""
 
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 """Names the directory in which workers count together; read where the library is imported."""
@@ -108,6 +115,20 @@ class Supervisor(Multiprocess):
         super().keep_subprocess_alive()
 
 
+def fork_workers() -> None:
+    """Let uvicorn fork its workers from one process that has imported what all of them need.
+
+    The supervisor itself imports next to nothing, and so is not what they are forked from. It
+    speaks to that process over a socket in the directory of temporary files; where the name of
+    that is too long for one, every worker imports for itself.
+    """
+    if len(os.fsencode(tempfile.gettempdir())) > LONGEST_PLACE:
+        return
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([PRELOADED])
+    _subprocess.spawn = context  # type: ignore[assignment]  # the one place that uvicorn leaves
+
+
 def serve(host: str, port: int) -> int:
     """Answer by the environment's settings until SIGINT or SIGTERM; return the exit code."""
     settings = from_environment()
@@ -127,6 +148,7 @@ def serve(host: str, port: int) -> int:
     )
     with tempfile.TemporaryDirectory(prefix="forewarn-metrics-") as place:
         os.environ.setdefault(METRICS, place)
+        fork_workers()
         supervisor = Supervisor(config, [config.bind_socket()])
         supervisor.run()
     return int(any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes))

@@ -54,14 +54,24 @@ def eventually(is_so: Callable[[], bool]) -> None:
 
 
 def workers() -> list[int]:
-    """Return the processes of the service's workers that this test started."""
+    """Return the processes of the service's workers that this test started.
+
+    They have the command line of the process that they are forked from.
+    """
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             command = (place / "cmdline").read_bytes()
-            if b"spawn_main" in command and _is_ours(int(place.name)):
+            parent = Path(f"/proc/{_parent(int(place.name))}/cmdline").read_bytes()
+            if b"forkserver" in command and command == parent and _is_ours(int(place.name)):
                 found.append(int(place.name))
     return found
+
+
+def _parent(number: int) -> int:
+    """Return the parent of a process."""
+    stat = Path(f"/proc/{number}/stat").read_text()
+    return int(stat.rpartition(")")[2].split()[1])
 
 
 def _is_ours(number: int) -> bool:
@@ -69,8 +79,7 @@ def _is_ours(number: int) -> bool:
     while number > 1:
         if number == os.getpid():
             return True
-        stat = Path(f"/proc/{number}/stat").read_text()
-        number = int(stat.rpartition(")")[2].split()[1])
+        number = _parent(number)
     return False
 
 

@@ -12,11 +12,7 @@ from serving.imports import FITTING, without
 with without(*FITTING):
     import serving.bulk.part
 """
-WORKER = """
-from serving.imports import FITTING, without
-with without(*FITTING):
-    import serving.worker
-"""
+WORKER = "import serving.preload"
 COMMAND = """
 from models.command import root
 root()
@@ -46,8 +42,9 @@ root()
     ],
 )
 def test_what_is_not_used_is_not_loaded(loading: str, absent: set[str]) -> None:
-    """A process that starts waits for nothing that it does not need."""
-    listing = f"{loading}\nimport sys\nprint(*sys.modules)"
+    """A process that starts waits for nothing that it does not need, and works at nothing."""
+    listing = f"{loading}\nimport sys, threading\nprint(*sys.modules)"
+    listing += "\nassert threading.active_count() == 1"
     ran = subprocess.run(
         [sys.executable, "-c", listing], check=True, capture_output=True, text=True
     )
