@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
-from anyio import CancelScope, CapacityLimiter, to_thread
+from anyio import CancelScope, CapacityLimiter, Semaphore, move_on_after, to_thread
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -41,6 +41,16 @@ LONGEST_PATH = 6_000
 
 MOST_PROBES = 4
 """Threads for admission and probes, apart from those that work."""
+
+LARGE = 2**17
+"""Bytes of a body from which on work that takes turns waits for its turn."""
+
+MOST_TURNS = 4
+"""Large bodies that are worked on at once. One lock holds their threads apart for the most part, so
+that more of them are done no sooner, and each takes up to 15 MB until it is answered."""
+
+LONGEST_WAIT = 0.25
+"""Part of its time that work waits for its turn; then it is done beside the others."""
 
 API = "/v1/"
 """What the paths of the API begin with; those of pages and documents do not."""
@@ -98,6 +108,7 @@ class Api:
     _late: set["asyncio.Future[Any]"] = field(default_factory=set)
     # As many threads as there are places: work that has a place waits for no thread.
     _working: CapacityLimiter = field(default_factory=partial(CapacityLimiter, math.inf))
+    _turns: Semaphore = field(default_factory=partial(Semaphore, MOST_TURNS))
     _probing: CapacityLimiter = field(default_factory=partial(CapacityLimiter, MOST_PROBES))
 
     def close(self) -> None:
@@ -175,10 +186,10 @@ class Api:
             place.enter_context(gate.place(principal.id))
             if length != 0:
                 call = replace(call, body=await _read(request, seconds=seconds))
-            work = to_thread.run_sync(
-                _in_language, self._breakers.work, operation, desk, call, limiter=self._working
-            )
-            return await self._in_time(work, seconds, release=place.pop_all().close)
+            act = partial(_in_language, self._breakers.work, operation, desk, call)
+            is_large = operation.takes_turns and len(call.body) >= LARGE
+            done = self._at_its_turn(act, seconds) if is_large else self._done(act)
+            return await self._in_time(done, seconds, release=place.pop_all().close)
 
     async def _admitted(
         self, request: _Request, operation: Operation, gate: Admission, desk: ScoringService
@@ -207,6 +218,22 @@ class Api:
             detail = f"pages of {str(origin)[:200]} may not ask a service without keys"
             raise Refused(problems.FORBIDDEN, detail)
         return principal
+
+    async def _done(self, work: Callable[[], Answer]) -> Answer:
+        """Return the answer of work on a thread."""
+        return await to_thread.run_sync(work, limiter=self._working)
+
+    async def _at_its_turn(self, work: Callable[[], Answer], seconds: float) -> Answer:
+        """Return the answer of work on a thread once it is its turn, or it has waited for long."""
+        has_turn = False
+        with move_on_after(LONGEST_WAIT * seconds):
+            await self._turns.acquire()
+            has_turn = True
+        try:
+            return await self._done(work)
+        finally:
+            if has_turn:
+                self._turns.release()
 
     async def _in_time(
         self, work: Coroutine[Any, Any, Answer], seconds: float, *, release: Callable[[], None]

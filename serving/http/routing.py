@@ -102,6 +102,8 @@ class Operation:
     at_once
         Bytes of a body up to which the work is done on the event loop: where it waits for
         nothing and is shorter than the way to a thread and back. None where it never is.
+    takes_turns
+        Whether few large bodies of it are worked on at once: work that computes and hardly waits.
     is_probe
         Whether it tells how the worker is: answered even where every place is taken.
     """
@@ -122,6 +124,7 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     refusals: tuple[ProblemKind, ...] = ()
     at_once: int | None = None
+    takes_turns: bool = False
     is_probe: bool = False
 
     @cached_property

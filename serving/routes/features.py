@@ -148,5 +148,6 @@ OPERATIONS = (
         gives=(STREAM,),
         refusals=(problems.CONFLICT, problems.NOT_ARROW),
         at_once=MOST_AT_ONCE,
+        takes_turns=True,
     ),
 )

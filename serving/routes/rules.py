@@ -31,6 +31,7 @@ OPERATIONS = (
         takes=FORMS,
         gives=FORMS,
         refusals=(UNKNOWN_ACCOUNT, NOT_ARROW, NOT_ACCEPTABLE),
+        takes_turns=True,
     ),
     Operation(
         name="trigger",
@@ -44,6 +45,7 @@ OPERATIONS = (
         request_type=margin_requests.TriggerBody,
         answer_types=(margin.TriggersAnswer, margin.TriggerBatch),
         refusals=(UNKNOWN_ACCOUNT,),
+        takes_turns=True,
     ),
     Operation(
         name="liquidation",
@@ -57,5 +59,6 @@ OPERATIONS = (
         request_type=margin_requests.LiquidationBody,
         answer_types=(margin.LiquidationAnswer, margin.LiquidationBatch),
         refusals=(UNKNOWN_ACCOUNT,),
+        takes_turns=True,
     ),
 )

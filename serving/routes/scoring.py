@@ -39,5 +39,6 @@ OPERATIONS = (
         takes=FORMS,
         gives=FORMS,
         refusals=(UNKNOWN_ACCOUNT, NOT_ARROW, NOT_ACCEPTABLE),
+        takes_turns=True,
     ),
 )
