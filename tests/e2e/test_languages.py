@@ -50,7 +50,7 @@ def test_texts_are_german_where_they_are_asked_for(caller: Caller) -> None:
     scored = caller.post("/v1/score", json=AAVE, headers=GERMAN).json()
     assert scored["rule"]["ratio"]["text"] == "1,1067"  # 20,000 · 0.83 / 15,000
     (silent,) = [one for one in scored["degraded_reasons"] if one["code"] == "candles_missing"]
-    assert silent["text"].startswith("Kurse fehlen, es gibt keine Vorhersage")
+    assert silent["text"] == "es fehlen Kurse von WETH, es gibt keine Vorhersage"
     fallen = {"value": "100000000000", "decimals": 8, "observed_at": "2026-09-01T11:59:00Z"}
     prices = {**AAVE["market"]["prices"], "WETH": fallen}
     body = {**AAVE, "market": {**AAVE["market"], "prices": prices}}

@@ -136,6 +136,14 @@ function unit(count, name, unitDisplay = "long") {
   return new Intl.NumberFormat(LANGUAGE, { style: "unit", unit: name, unitDisplay }).format(count);
 }
 
+/** Return a budget of alerts, as a report names it, in words. */
+export function budget(text) {
+  const [, count] = /^([\d,.]+) a year$/.exec(text) ?? [];
+  if (count) return say("budget_a_year", { count: amount(count.replaceAll(",", "")) });
+  const [, share] = /^([\d.]+) % of account-days$/.exec(text) ?? [];
+  return share ? say("budget_of_days", { share: amount(share) }) : text;
+}
+
 /** Return from where to where something reaches. */
 export function range(least, most) {
   return say("range", { least, most });

@@ -184,6 +184,18 @@ def test_a_page_says_nothing_by_itself(
     )
 
 
+def test_what_a_script_takes_of_another_is_there() -> None:
+    """A name that is missing leaves the whole page empty."""
+    taken = re.compile(r'import \{([^}]*)\} from "\./(\w+\.js)"')
+    for name in sorted(set(SCRIPTS) - OF_LIBRARIES):
+        for names, source in taken.findall(SCRIPTS[name]):
+            given = set(
+                re.findall(r"export (?:async )?(?:function|class|const) (\w+)", SCRIPTS[source])
+            )
+            wanted = {part.split(" as ")[0].strip() for part in names.split(",")} - {""}
+            assert wanted <= given, (name, source)
+
+
 def test_every_word_of_the_desk_is_said_and_every_said_one_is_there() -> None:
     """No key without a word, no word without a use, in no language."""
     said = {key for text in (*TEMPLATES.values(), *SCRIPTS.values()) for key in asked_for(text)}
