@@ -30,7 +30,10 @@ def accepted(headers: Mapping[str, str]) -> str:
     -----
     RFC 9110, 12.5.4, by the "lookup" of RFC 4647, 3.4: `de-AT` finds `de`.
     """
-    ranges = [_weighed(part) for part in headers.get(HEADER, "").split(",")[:MOST_RANGES]]
+    stated = headers.get(HEADER)
+    if not stated:
+        return FALLBACK
+    ranges = [_weighed(part) for part in stated.split(",")[:MOST_RANGES]]
     for _, name in sorted(ranges, key=lambda weighed: -weighed[0]):
         language = supported(name)
         if language is not None:

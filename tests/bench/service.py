@@ -4,14 +4,16 @@ Every server is asked in turn on this machine with the same model and the same l
 is the median of interleaved repeats, as a ratio to what one thread of `Booster.predict` does with
 the bundle's boosters on a ready NumPy matrix. A ratio by the clock holds on an idle machine; one
 by processor time (accounts per second that the server's processes used) holds on a busy one too.
-Their ratio is how many cores the server used: one worker's threads may use more than one, of
-which a second worker cannot gain what is not there.
+Their ratio is how many cores the server used: one worker's threads may use more than one, and the
+callers use their part of the same cores. A second worker cannot gain what is not there: beside what
+it gave stands what it could give here at most.
 
     python tests/bench/service.py [--bundle DIR | --large] [--repeats 5] [--seconds 3]
     python tests/bench/service.py --inside            # processor time alone, on a busy machine
 """
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -50,15 +52,33 @@ RATIOS = (
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Accounts per second by load, repeat by repeat: by the clock and by processor time."""
+    """Accounts per second by load, repeat by repeat: by the clock and by processor time.
+
+    Parameters
+    ----------
+    callers
+        Cores that the callers used; of bare predict, none.
+    """
 
     clock: dict[str, list[float]] = field(default_factory=dict)
     processor: dict[str, list[float]] = field(default_factory=dict)
+    callers: dict[str, list[float]] = field(default_factory=dict)
 
-    def note(self, name: str, clock: float, processor: float) -> None:
+    def note(self, name: str, clock: float, processor: float, callers: float = 0.0) -> None:
         """Note one repeat."""
         self.clock.setdefault(name, []).append(clock)
         self.processor.setdefault(name, []).append(processor)
+        self.callers.setdefault(name, []).append(callers)
+
+    def room(self, name: str) -> float:
+        """Return how many times as much of a load this machine's cores could carry."""
+        used = (
+            clock / processor + callers
+            for clock, processor, callers in zip(
+                self.clock[name], self.processor[name], self.callers[name], strict=True
+            )
+        )
+        return (os.cpu_count() or 1) / statistics.median(used)
 
     def rows(self) -> Iterator[str]:
         """Yield the lines of the table."""
@@ -68,7 +88,8 @@ class Rates:
         )
         for name, value in clock.items():
             ratios = f"{value / clock[BARE]:.3g} | {processor[name] / processor[BARE]:.3g}"
-            yield f"| {name} | {value:,.0f} | {ratios} | {value / processor[name]:.2f} |"
+            cores = f"{value / processor[name]:.2f} | {statistics.median(self.callers[name]):.2f}"
+            yield f"| {name} | {value:,.0f} | {ratios} | {cores} |"
 
 
 def bare(bundle: Bundle, seconds: float) -> tuple[float, float]:
@@ -85,13 +106,17 @@ def bare(bundle: Bundle, seconds: float) -> tuple[float, float]:
     return ROWS * clock, ROWS * processor
 
 
-def asked(served: Served, load: Load, *, seconds: float) -> tuple[float, float]:
-    """Return accounts per second by the clock, and per second of the server's processors."""
+def asked(served: Served, load: Load, *, seconds: float) -> tuple[float, float, float]:
+    """Return accounts per second by the clock and of the server's processors, and callers' cores.
+
+    The callers are threads of this process.
+    """
     loads.answered(served.port, load, seconds=0.2, callers=2)
-    before, began = served.processor(), time.perf_counter()
+    before, began, own = served.processor(), time.perf_counter(), time.process_time()
     took = loads.answered(served.port, load, seconds=seconds, callers=CALLERS)
-    rows = len(took) * load.rows
-    return rows / (time.perf_counter() - began), rows / (served.processor() - before)
+    rows, lasted = len(took) * load.rows, time.perf_counter() - began
+    callers = (time.process_time() - own) / lasted
+    return rows / lasted, rows / (served.processor() - before), callers
 
 
 def measured(directory: Path, *, repeats: int, seconds: float) -> Rates:
@@ -143,7 +168,10 @@ def aimed(rates: Rates, single: Sequence[float], double: Sequence[float]) -> Ite
             )
             for kind in (rates.clock, rates.processor)
         )
-        yield f"| {name} | {clock:.2f} | {processor:.2f} | {aims.at_least(clock, wanted)} |"
+        aim = aims.at_least(clock, wanted)
+        if over.startswith(under):
+            aim += f"; {rates.room(under):.2f} at most on these cores"
+        yield f"| {name} | {clock:.2f} | {processor:.2f} | {aim} |"
     for name, size, most in (
         ("largest process, MB private", single[0], 350),
         ("a second worker, MB private", sum(double) - sum(single), 200),
@@ -194,8 +222,8 @@ def main(told: Sequence[str] | None = None) -> None:
         if wish.inside:
             return
         rates = measured(directory, repeats=wish.repeats, seconds=wish.seconds)
-        print("\n| load | accounts/s | to bare predict | by processor | cores used |")
-        print("|---|---|---|---|---|")
+        print("\n| load | accounts/s | to bare predict | by processor | cores | callers' cores |")
+        print("|---|---|---|---|---|---|")
         print("\n".join(rates.rows()))
 
 
