@@ -37,6 +37,8 @@ class Columns:
         Quote units of the venue; NaN where it is not known.
     has_forecast
         Whether a forecast belongs to the account.
+    is_unseen
+        Whether no owners of its market were seen.
     doubts
         Why the prices of all these accounts must not be taken for fresh ones; prices of the
         past are taken as they stand.
@@ -56,6 +58,7 @@ class Columns:
     report_hours: Numbers = 0.0
     requirement: Numbers = math.nan
     has_forecast: Flags = True
+    is_unseen: Flags = False
     doubts: tuple[str, ...] = ()
     is_book: bool = False
     book: BookFigures | None = None
@@ -83,6 +86,7 @@ def scalar(signal: Signal, now: datetime) -> Columns:
         report_hours=_report_hours(signal),
         requirement=_number(signal.requirement),
         has_forecast=signal.has_forecast,
+        is_unseen=signal.is_unseen,
         doubts=signal.doubts,
         is_book=signal.account == BOOK,
         book=signal.book,

@@ -28,6 +28,7 @@ from models.alerting.policy import (
     ForecastTrigger,
     LiquidationTrigger,
     LossTrigger,
+    OwnersTrigger,
     Policy,
     ReproductionTrigger,
     RuleTrigger,
@@ -86,6 +87,8 @@ class PolicyEvaluation:
         Highest level that fires.
     sustained, unknown
         Levels that an account keeps, and those of which nothing can be said.
+    urgent
+        Levels of which something that is told at once keeps it there.
     causes
         What fired, worst first.
     """
@@ -93,6 +96,7 @@ class PolicyEvaluation:
     raised: Level
     sustained: frozenset[Level]
     unknown: frozenset[Level]
+    urgent: frozenset[Level]
     causes: tuple[Cause, ...]
 
 
@@ -104,21 +108,25 @@ def evidence(signal: Signal, now: datetime, policy: Policy) -> PolicyEvaluation:
     now
         Time by the watcher's clock; only what is due in time is reckoned from it.
     """
-    causes, sustained, unknown = [], set(), set()
+    causes, sustained, unknown, urgent = [], set(), set(), set()
     columns = scalar(signal, now)
     is_dust = columns.requirement < policy.least_requirement
     for named, trigger in policy.triggers:
         level = min(named, dust_limit(trigger)) if is_dust else named
-        reading = MEANINGS[type(trigger)].read(trigger, columns)
+        reading = _read(trigger, columns)
         if reading.fires:
             causes.append(_cause(level, trigger, signal))
         if reading.holds:
             sustained.add(level)
+        if reading.holds and not is_dust and _is_urgent(trigger):
+            urgent.add(level)
         if reading.is_unknown:
             unknown.add(level)
     causes.sort(key=lambda cause: -cause.level)
     raised = causes[0].level if causes else Level.NONE
-    return PolicyEvaluation(raised, frozenset(sustained), frozenset(unknown), tuple(causes))
+    return PolicyEvaluation(
+        raised, frozenset(sustained), frozenset(unknown), frozenset(urgent), tuple(causes)
+    )
 
 
 class LevelColumns(NamedTuple):
@@ -128,20 +136,19 @@ class LevelColumns(NamedTuple):
     ----------
     raised
         Highest level that fires.
-    sustained, unknown
-        Levels that an account keeps, and those of which nothing can be said: bit `level` is set.
+    sustained, unknown, urgent
+        As in `PolicyEvaluation`: bit `level` is set.
     """
 
     raised: Levels
     sustained: Levels
     unknown: Levels
+    urgent: Levels
 
     def of(self, place: int) -> PolicyEvaluation:
         """Return what is said of one signal, without causes."""
-        sustained, unknown = int(self.sustained[place]), int(self.unknown[place])
-        return PolicyEvaluation(
-            Level(int(self.raised[place])), LEVELS_OF[sustained], LEVELS_OF[unknown], ()
-        )
+        sustained, unknown, urgent = (LEVELS_OF[int(column[place])] for column in self[1:])
+        return PolicyEvaluation(Level(int(self.raised[place])), sustained, unknown, urgent, ())
 
 
 LEVELS_OF: tuple[frozenset[Level], ...] = tuple(
@@ -162,29 +169,57 @@ def levels(columns: Columns, policy: Policy) -> LevelColumns:
     result = LevelColumns(*(np.zeros(accounts, dtype=np.int8) for _ in LevelColumns._fields))
     is_dust = np.broadcast_to(columns.requirement < policy.least_requirement, accounts)
     for named, trigger in policy.triggers:
-        reading = MEANINGS[type(trigger)].read(trigger, columns)
+        reading = _read(trigger, columns)
         fires, holds, is_unknown = (np.broadcast_to(part, accounts) for part in reading)
         level = np.where(is_dust, min(named, dust_limit(trigger)), named).astype(np.int8)
         bit = np.left_shift(np.int8(1), level)
         result.raised[fires] = np.maximum(result.raised, level)[fires]
         result.sustained[holds] |= bit[holds]
+        if _is_urgent(trigger):
+            at_once = holds & ~is_dust
+            result.urgent[at_once] |= bit[at_once]
         result.unknown[is_unknown] |= bit[is_unknown]
     return result
 
 
-def aim(policy: Policy, level: Level) -> Aim:
+def _read(trigger: Trigger, columns: Columns) -> Reading:
+    """Return what a trigger says; of an account that it does not count for, nothing."""
+    reading = MEANINGS[type(trigger)].read(trigger, columns)
+    if not isinstance(trigger, OwnersTrigger) or trigger.owners is None:
+        return reading
+    counts = columns.is_unseen == (trigger.owners == "unseen")
+    return Reading(*(part & counts for part in reading))
+
+
+def _is_urgent(trigger: Trigger) -> bool:
+    """Return whether what a trigger raises is told at once."""
+    return isinstance(trigger, OwnersTrigger) and bool(trigger.is_urgent)
+
+
+def aim(policy: Policy, level: Level, *, is_unseen: bool) -> Aim:
     """Return what leaves an account below a level, or below warning where that is lower.
 
     An account that is critical is brought out of warning as well: a plan that ends one step
     below the line would be followed by the next message. Dust is held on watch by the triggers
     of every level, and the aim below watch is made of all of them.
+
+    Parameters
+    ----------
+    is_unseen
+        Whether no owners of its market were seen. What counts once they are is cleared as well:
+        a bundle may learn of them, and a plan is not to end in the next message.
     """
     lowest = min(level, Level.WARNING)
     return together(
         MEANINGS[type(trigger)].aim(trigger)
         for named, trigger in reversed(policy.triggers)
-        if named >= lowest
+        if named >= lowest and (is_unseen or _counts_everywhere(trigger))
     )
+
+
+def _counts_everywhere(trigger: Trigger) -> bool:
+    """Return whether a trigger counts where owners were seen, too."""
+    return not isinstance(trigger, OwnersTrigger) or trigger.counts_for("seen")
 
 
 def _cause(level: Level, trigger: Trigger, signal: Signal) -> Cause:

@@ -101,7 +101,30 @@ class PolicyPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ForecastTrigger(PolicyPart):
+Owners = Literal["seen", "unseen"]
+"""Groups of accounts: whether the bundle in use has seen owners of their market."""
+
+
+class OwnersTrigger(PolicyPart):
+    """A trigger that may count for some accounts alone.
+
+    Parameters
+    ----------
+    owners
+        For which it counts; None for all.
+    is_urgent
+        Whether what it raises is told at once, though its level waits for the digest.
+    """
+
+    owners: Owners | None = None
+    is_urgent: Annotated[bool | None, Field(alias="at_once", strict=True)] = None
+
+    def counts_for(self, owners: Owners) -> bool:
+        """Return whether it counts for a group."""
+        return self.owners in {None, owners}
+
+
+class ForecastTrigger(OwnersTrigger):
     """Fires while a probability is at least `raise`; holds until it is below `clear`."""
 
     signal: Literal["expected", "unattended"]
@@ -110,7 +133,7 @@ class ForecastTrigger(PolicyPart):
     clear: Share
 
 
-class BufferTrigger(PolicyPart):
+class BufferTrigger(OwnersTrigger):
     """Fires while the buffer is at most `raise`; holds until it is above `clear`."""
 
     signal: Literal["buffer", "next_buffer"]
@@ -118,7 +141,7 @@ class BufferTrigger(PolicyPart):
     clear: Share
 
 
-class SigmaTrigger(PolicyPart):
+class SigmaTrigger(OwnersTrigger):
     """Fires while the distance at the next price is at most `raise` daily volatilities.
 
     Holds until it is above `clear`. The distance is that of the log price that decides, or of

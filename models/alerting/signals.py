@@ -92,6 +92,9 @@ class Signal:
         `price_disputed`, `price_off_candles`, `rule_mismatch`, `account_stale`.
     requirement
         Quote units of the venue; None where it is not known.
+    is_unseen
+        Whether the bundle in use has seen no owners of the account's market, or there is none:
+        what it expects is then as if nobody acted.
     book
         Of the whole book; None for an account, and where no forecast is fresh.
     """
@@ -111,6 +114,7 @@ class Signal:
     liquidation_received_at: datetime | None = None
     doubts: tuple[str, ...] = ()
     requirement: float | None = None
+    is_unseen: bool = False
     book: BookFigures | None = None
 
 

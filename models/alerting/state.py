@@ -101,7 +101,13 @@ def step(
         signal_at=signal.at,
         liquidated_at=signal.liquidated_at or state.liquidated_at,
     )
-    kind, route = _speech(moved, now, policy, is_hit_again=_is_hit_again(state, signal))
+    kind, route = _speech(
+        moved,
+        now,
+        policy,
+        is_hit_again=_is_hit_again(state, signal),
+        is_urgent=moved.level in evaluation.urgent,
+    )
     if route is Route.SILENT and moved.level == state.level:
         return moved, ()
     was = state.level if route is Route.SILENT else moved.notified
@@ -180,11 +186,11 @@ def _is_hit_again(state: AlertState, signal: Signal) -> bool:
 
 
 def _speech(
-    state: AlertState, now: datetime, policy: Policy, *, is_hit_again: bool
+    state: AlertState, now: datetime, policy: Policy, *, is_hit_again: bool, is_urgent: bool
 ) -> tuple[TransitionKind, Route]:
     """Return what is owed to the owner, and how it may leave."""
     if state.level > state.notified:
-        return TransitionKind.RAISED, _rise(state, now, policy)
+        return TransitionKind.RAISED, _rise(state, now, policy, is_urgent=is_urgent)
     if state.level < state.notified:
         return TransitionKind.LOWERED, _fall(state, now, policy)
     if state.level is Level.LIQUIDATED:
@@ -192,7 +198,7 @@ def _speech(
     return TransitionKind.REPEATED, _repetition(state, now, policy)
 
 
-def _rise(state: AlertState, now: datetime, policy: Policy) -> Route:
+def _rise(state: AlertState, now: datetime, policy: Policy, *, is_urgent: bool) -> Route:
     """Return how a rise leaves; nothing holds back critical."""
     if state.level >= Level.CRITICAL:
         return Route.NOW
@@ -200,7 +206,8 @@ def _rise(state: AlertState, now: datetime, policy: Policy) -> Route:
     sent = [at for at in state.sent[state.level - 1 :] if at is not None]
     if _is_muted(state, now) or any(now - at < part.cool_down for at in sent):
         return Route.SILENT
-    if part.is_digested or not _is_within(policy.account_budget, state.recent, now):
+    waits = part.is_digested and not is_urgent
+    if waits or not _is_within(policy.account_budget, state.recent, now):
         return Route.DIGEST
     return Route.NOW
 

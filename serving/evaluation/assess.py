@@ -5,7 +5,6 @@ whatever the model says, and one that will be at the next price of a delayed ora
 unattended probability raised to 1; what the model said stays visible beside it.
 """
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -99,6 +98,8 @@ class ForecastOutcome(Struct, frozen=True, kw_only=True):
         Assets taken to keep their price.
     late
         Hours by which the newest candle is late.
+    is_unseen
+        Whether the bundle has seen no owners of the market, or there is none.
     """
 
     silent: Notice | None = None
@@ -108,6 +109,7 @@ class ForecastOutcome(Struct, frozen=True, kw_only=True):
     constant: tuple[str, ...] = ()
     late: int = 0
     words: "_Texts | None" = None
+    is_unseen: bool = False
 
     @property
     def sigmas(self) -> float | None:
@@ -144,7 +146,6 @@ def assess(
         model=model,
         wish=wish,
         read=read_by(model.bundle),
-        training_markets=_training_markets(judged, model.bundle),
         request_id=request_id,
         simulated=simulated,
     )
@@ -184,12 +185,13 @@ def forecast_outcomes(
     matrix = _features([past[i] for i in rows], positions, market_tables, at=at, names=names)
     usable = np.asarray(np.isfinite(matrix[:, len(NAMES) :]).all(axis=1))
     computed = zip(matrix, usable.tolist(), _absent(matrix), strict=True)
-    markets = [market_of(judged[rows[place]].case.account) for place in np.flatnonzero(usable)]
-    words = iter(_forecasts(matrix[usable], model, wish, markets=markets))
+    is_unseen = unseen(judged, model)
+    observed = ~is_unseen[np.array(rows, dtype=np.intp)][usable]
+    words = iter(_forecasts(matrix[usable], model, wish, observed=observed))
     outcomes: list[ForecastOutcome] = []
-    for candidate, doubts_of in zip(candidates, doubtful, strict=True):
+    for candidate, doubts_of, alone in zip(candidates, doubtful, is_unseen.tolist(), strict=True):
         if isinstance(candidate, Notice):
-            outcomes.append(ForecastOutcome(silent=candidate, doubts=doubts_of))
+            outcomes.append(ForecastOutcome(silent=candidate, doubts=doubts_of, is_unseen=alone))
             continue
         row, is_usable, absent = next(computed)
         outcomes.append(
@@ -200,6 +202,7 @@ def forecast_outcomes(
                 constant=candidate.constant,
                 late=candidate.late,
                 words=next(words) if is_usable else None,
+                is_unseen=alone,
             )
         )
     return outcomes
@@ -312,16 +315,24 @@ def market_of(account: Account) -> str:
     return f"{account.venue}/{account.market}"
 
 
-def _forecasts(
-    rows: Floats, model: Model, wish: ScoreOptions, *, markets: Sequence[str]
-) -> list[_Texts]:
+def unseen(judged: Sequence[RuleEvaluation], model: Model) -> Mask:
+    """Return of which accounts the bundle has seen no owners of their market, shape (accounts,).
+
+    Without a bundle nobody was seen.
+    """
+    if model.bundle is None:
+        return np.ones(len(judged), dtype=np.bool_)
+    return ~model.bundle.knows(market_of(evaluation.case.account) for evaluation in judged)
+
+
+def _forecasts(rows: Floats, model: Model, wish: ScoreOptions, *, observed: Mask) -> list[_Texts]:
     """Return the model's forecast of every row, whose columns are `COLUMNS`."""
     bundle = model.bundle
     if bundle is None or not len(rows):
         return []
     matrix = np.ascontiguousarray(rows[:, [_PLACES[name] for name in bundle.features]])
     baseline = np.ascontiguousarray(rows[:, len(NAMES) :])
-    scores, observed = bundle.scores(matrix, baseline), bundle.knows(markets)
+    scores = bundle.scores(matrix, baseline)
     forecasts = _worded(bundle, scores, observed)
     if model.is_widened:
         forecasts = [widened(forecast) for forecast in forecasts]
@@ -405,15 +416,12 @@ class _Frame:
     ----------
     read
         Features that the model reads.
-    training_markets
-        Markets whose owners the model has seen.
     """
 
     at: datetime
     model: Model
     wish: ScoreOptions
     read: tuple[str, ...]
-    training_markets: frozenset[str]
     request_id: str
     simulated: bool
 
@@ -484,19 +492,11 @@ def _notices(judged: RuleEvaluation, outcome: ForecastOutcome, frame: _Frame) ->
     if frame.model.is_widened:
         text = "a breaker is open: intervals reach up to those of the next longer horizon"
         notices.append(Notice(code="intervals_widened", text=text))
-    market = market_of(judged.case.account)
-    if market not in frame.training_markets:
+    if outcome.is_unseen:
+        market = market_of(judged.case.account)
         text = f"the model has seen no owners on {market}: expected is as if nobody acted"
         notices.append(Notice(code="outside_training", text=text, subject=market))
     return tuple(notices)
-
-
-def _training_markets(judged: Sequence[RuleEvaluation], bundle: Bundle | None) -> frozenset[str]:
-    """Return the markets of some accounts whose owners a bundle has seen."""
-    if bundle is None:
-        return frozenset()
-    markets = list({market_of(evaluation.case.account) for evaluation in judged})
-    return frozenset(itertools.compress(markets, bundle.knows(markets)))
 
 
 def _missing(

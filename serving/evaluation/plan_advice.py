@@ -7,7 +7,7 @@ from models.alerting.policy import default
 from models.alerting.signals import Level
 from models.errors import InvalidInput
 from serving.evaluation.actions import Constraints
-from serving.evaluation.assess import Model
+from serving.evaluation.assess import Model, unseen
 from serving.evaluation.inputs import MarketSnapshot
 from serving.evaluation.plan_result import planned, policy_goal
 from serving.evaluation.rule_evaluation import RuleEvaluation
@@ -20,7 +20,8 @@ def advised(
     assessment: Assessment, judged: RuleEvaluation, *, model: Model, around: MarketSnapshot
 ) -> Assessment:
     """Return an assessment with the cheapest plan out of warning, or why it has none."""
-    case, policy_aim = judged.case, aim(default(), Level.WARNING)
+    (is_unseen,) = unseen([judged], model).tolist()
+    case, policy_aim = judged.case, aim(default(), Level.WARNING, is_unseen=is_unseen)
     goal = policy_goal(case, policy_aim, has_forecast=bool(assessment.forecast))
     try:
         plan = planned(

@@ -18,6 +18,7 @@ from serving.evaluation.assess import (
     ScoreOptions,
     forecast_outcomes,
     raised,
+    unseen,
 )
 from serving.evaluation.book_totals import AccountTotals, account_totals
 from serving.evaluation.effort import Meter, of_book
@@ -250,7 +251,8 @@ def _forecast_alone(judged: RuleEvaluation, work: _Work) -> Iterator[ForecastOut
         LOGGER.exception("a forecast failed account=%r", judged.case.account.id)
         prices = rules.used(judged.case, judged.now)
         doubts = tuple(rules.price_doubts(prices, at=work.around.at))
-        yield ForecastOutcome(silent=FORECAST_FAILED, doubts=doubts)
+        (is_unseen,) = unseen([judged], work.model).tolist()
+        yield ForecastOutcome(silent=FORECAST_FAILED, doubts=doubts, is_unseen=is_unseen)
 
 
 def _forecast(judged: Sequence[RuleEvaluation], work: _Work) -> list[ForecastOutcome]:

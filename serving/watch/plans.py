@@ -14,7 +14,7 @@ from models.alerting.policy import Policy
 from models.alerting.signals import Transition, TransitionKind
 from models.errors import InvalidInput
 from serving.evaluation.actions import Constraints
-from serving.evaluation.assess import Model
+from serving.evaluation.assess import Model, unseen
 from serving.evaluation.inputs import MarketSnapshot
 from serving.evaluation.plan_result import planned, policy_goal
 from serving.evaluation.rule_evaluation import RuleEvaluation
@@ -80,7 +80,9 @@ def _attempt(
     """Return a plan, or the code of why there is none."""
     try:
         budget.check()
-        policy_aim, has_forecast = aim(policy, rise.level), rise.probability is not None
+        (is_unseen,) = unseen([judged], model).tolist()
+        policy_aim = aim(policy, rise.level, is_unseen=is_unseen)
+        has_forecast = rise.probability is not None
         if rise.causes and {cause.signal for cause in rise.causes} <= policy_aim.beyond:
             return NO_ACT
         case = structs.replace(judged.case, rulebook=budget.limited(judged.case.rulebook))

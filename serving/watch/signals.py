@@ -57,6 +57,7 @@ def signal(
         liquidation_received_at=None if liquidated_at is None else received_at,
         doubts=_doubts(judged, outcome),
         requirement=_requirement(judged),
+        is_unseen=outcome.is_unseen,
     )
 
 

@@ -1,15 +1,19 @@
 """The watcher's turns: the nearest first, whatever is under way; and the commands beside it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alert_crash import verified_channel
 from typer.testing import CliRunner
 
-from features.simulate import ASSET, SimulatedBook, simulate_onward
+from features.simulate import ASSET, MARKET, SimulatedBook, simulate_onward
+from models.alerting.evidence import evidence
 from models.alerting.policy import default
+from serving.application.deployment import read_deployment
 from serving.application.sample_book import lay, price_at
 from serving.cli import alerts as commands
 from serving.evaluation.assess import Model
@@ -18,8 +22,10 @@ from serving.notify.subscriptions import rotate
 from serving.store import Store, accounts, alerts, consents, leases, market, open_store, outbox
 from serving.store.alerts import DESK, Receiver
 from serving.store.leases import WATCHING
-from serving.watch import state
+from serving.watch import evaluation, state
+from serving.watch.evaluation import Evaluation
 from serving.watch.watcher import Watcher, cycle
+from training.replay.replay_report import scaled
 
 NOW = datetime(2030, 3, 1, tzinfo=UTC)
 
@@ -71,6 +77,41 @@ def test_a_price_during_a_round_puts_the_nearest_first(
     assert state.due(one.memory, seconds=0.0, whole=one.whole) == waiting[:5]
     nearest = min(one.memory.bodies, key=lambda key: _ratio(store, key))
     assert next(iter((*one.memory.crossed, *one.memory.near))) == nearest
+
+
+def test_a_venue_that_a_bundle_comes_to_know_is_watched_as_known(
+    drawn: tuple[SimulatedBook, SimulatedBook], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a bundle, by one that saw others and by a promoted one: each says whom it knows."""
+    champion = read_deployment(Path(__file__).parents[2] / "models" / "champion").model.bundle
+    assert champion is not None
+    known = replace(champion, provenance={**champion.provenance, "markets": [f"maker/{MARKET}"]})
+    other = replace(champion, provenance={**champion.provenance, "markets": ["maker/OTHER"]})
+    lay(drawn[0], store)
+    passes: list[Evaluation] = []
+    wide = scaled(default(), 5.0)
+
+    def evaluate(*arguments: Any, **named: Any) -> Evaluation:
+        passes.append(evaluation.evaluate(*arguments, **named))
+        return passes[-1]
+
+    monkeypatch.setattr("serving.watch.watcher.evaluate", evaluate)
+    one = watcher(store, drawn[0].at)
+    causes = []
+    for bundle in (None, other, known):
+        one.model = Model(bundle=bundle)
+        one.memory.changed.update(dict.fromkeys(one.memory.bodies))
+        passes.clear()
+        while cycle(one):
+            pass
+        told = [signal for each in passes for signal in each.signals]
+        assert {signal.is_unseen for signal in told} == {bundle is not known}
+        found = [evidence(signal, signal.at, wide) for signal in told]
+        causes.append({cause.signal for each in found for cause in each.causes})
+    assert "sigmas" not in causes[0] | causes[1]
+    assert {"buffer", "next_buffer"} <= causes[0] & causes[1]
+    assert "sigmas" in causes[2]
+    assert "next_buffer" not in causes[2]
 
 
 def _ratio(store: Store, account: str) -> float:

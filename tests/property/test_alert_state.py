@@ -48,6 +48,7 @@ def histories(draw: st.DrawFn) -> list[tuple[datetime, Signal, str]]:
             expected=draw(FORECASTS),
             unattended=draw(FORECASTS),
             has_forecast=draw(st.booleans()),
+            is_unseen=draw(st.booleans()),
             liquidated_at=seen,
         )
         out.append((now, signal, draw(st.sampled_from([""] * 8 + ["acknowledge", "mute"]))))
@@ -167,8 +168,8 @@ def test_an_old_signal_replays_nothing(history: list[tuple[datetime, Signal, str
 def test_columns_find_what_single_signals_find(
     history: list[tuple[datetime, Signal, str]],
 ) -> None:
-    """The vectorised triggers raise every account to the level the scalar ones do."""
-    signals = [signal for _, signal, _ in history]
+    """The vectorised triggers raise every account to the level the scalar ones do, dust too."""
+    signals = [replace(s, requirement=0.001 * 10**k) for k, (_, s, _) in enumerate(history)]
 
     def hours(values: list[timedelta | None]) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
         return np.array([np.nan if v is None else v.total_seconds() / 3600.0 for v in values])
@@ -193,6 +194,8 @@ def test_columns_find_what_single_signals_find(
             [s.liquidated_at and s.at - s.liquidated_at for s in signals]
         ),
         has_forecast=np.array([s.has_forecast for s in signals]),
+        is_unseen=np.array([s.is_unseen for s in signals]),
+        requirement=np.array([s.requirement for s in signals], dtype=np.float64),
     )
     together = levels(columns, POLICY)
     for place, one in enumerate(signals):

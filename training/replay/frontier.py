@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from models.alerting.policy import Policy, of_tree, tree_of
+from models.alerting.policy import LevelPolicy, OwnersTrigger, Policy, of_tree, tree_of
 from models.alerting.signals import Level, TransitionKind
 from models.errors import Fault, InvalidInput
 from training.evaluation.alert_budget import SHARES
@@ -36,7 +36,7 @@ from training.sources import History
 ON_PER_MESSAGE = 10.0
 """Account-days on a level that one early message may bring."""
 
-WIDTHS = tuple(2.0 ** (half / 2.0) for half in range(-4, 9))
+WIDTHS = tuple(2.0 ** (half / 2.0) for half in range(-15, 9))
 """Factors by which the limits of a policy are widened along its frontier."""
 
 
@@ -409,15 +409,16 @@ DWELLS = ("6h", "1d", "2d")
 """How long nothing may hold the early level before it is left, and its cool-down."""
 
 
-def candidates(policy: Policy) -> dict[str, tuple[Policy, bool]]:
+def candidates(policy: Policy, dwells: Sequence[str] = DWELLS) -> dict[str, tuple[Policy, bool]]:
     """Return policies whose watch looks at one signal, and otherwise are as one is.
 
+    They are told at once where the policy tells anything of its watch at once.
     Of the policy's own triggers of watch those stay that look at verdicts, interest, doubts and
     missing forecasts: they cost little in the ordinary, and no history tells their worth.
     """
     out: dict[str, tuple[Policy, bool]] = {}
     for signal, limits in EARLY.items():
-        for limit, times, dwell in product(limits, HOLDS, DWELLS):
+        for limit, times, dwell in product(limits, HOLDS, dwells):
             made = _early(policy, signal, limit=limit, times=times, dwell=dwell)
             is_rule = signal == "buffer"
             name = f"{signal} {limit:g}, held × {times:g}, {dwell}"
@@ -430,8 +431,17 @@ def _early(policy: Policy, signal: str, *, limit: float, times: float, dwell: st
     tree = tree_of(policy)
     rest = tree_of(last_word(policy))["watch"]["triggers"]
     tree["watch"] |= {"dwell": dwell, "cool_down": dwell}
-    tree["watch"]["triggers"] = [*_triggers(signal, limit, times), *rest]
+    at_once = {"at_once": True} if _is_urgent(policy.of(Level.WATCH)) else {}
+    early = [{**trigger, **at_once} for trigger in _triggers(signal, limit, times)]
+    tree["watch"]["triggers"] = [*early, *rest]
     return of_tree(tree)
+
+
+def _is_urgent(part: LevelPolicy) -> bool:
+    """Return whether a level tells anything at once though it waits for the digest."""
+    return any(
+        isinstance(trigger, OwnersTrigger) and trigger.is_urgent for trigger in part.triggers
+    )
 
 
 def _triggers(signal: str, limit: float, times: float) -> list[Mapping[str, Any]]:

@@ -89,7 +89,7 @@ def forecasts(
     Returns
     -------
     pandas.DataFrame
-        The moments, with columns `expected_24h`, `unattended_24h` and so on.
+        The moments, with columns `is_unseen`, `expected_24h`, `unattended_24h` and so on.
 
     Raises
     ------
@@ -133,6 +133,7 @@ def _forecast(history: History, bundle: Bundle, places: Ints) -> pd.DataFrame:
         ),
         buffer=buffers(rows, legs, history.tables.candles, name="price"),
         next_buffer=buffers(rows, legs, history.tables.candles, name="price_next"),
+        is_unseen=~observed,
         **probabilities,
     )
 
@@ -219,6 +220,7 @@ def tape(history: History, rows: pd.DataFrame) -> pd.DataFrame:
             "buffer": rows["buffer"],
             "next_buffer": rows["next_buffer"],
             "sigmas": rows["sigmas"],
+            "is_unseen": rows["is_unseen"],
             **{name: rows[name] for name in rows.columns if name.endswith(LABELS)},
         }
     )
@@ -230,7 +232,9 @@ def tape(history: History, rows: pd.DataFrame) -> pd.DataFrame:
     whole = pd.concat([timeline, _ends(timeline), lots], ignore_index=True)
     whole = whole.sort_values(["account", "second"], kind="stable", ignore_index=True)
     whole = whole.drop_duplicates(["account", "second"], keep="last", ignore_index=True)
-    return whole.assign(hours_since_liquidation=_since(whole, history))
+    # An hour in which an account is not solvent belongs to the group that it was in.
+    is_unseen = whole.groupby("account")["is_unseen"].ffill().eq(1)
+    return whole.assign(is_unseen=is_unseen, hours_since_liquidation=_since(whole, history))
 
 
 def _ends(timeline: pd.DataFrame) -> pd.DataFrame:
@@ -287,6 +291,7 @@ def columns(timeline: pd.DataFrame) -> Columns:
         hours_since_liquidation=timeline["hours_since_liquidation"].to_numpy(dtype=np.float64),
         # An hour in which the account is not solvent, or not there, has no forecast to miss.
         has_forecast=timeline["buffer"].notna().to_numpy(),
+        is_unseen=timeline["is_unseen"].to_numpy(dtype=np.bool_),
     )
 
 

@@ -13,6 +13,7 @@ from models.alerting.policy import (
     BufferTrigger,
     ForecastTrigger,
     LevelPolicy,
+    OwnersTrigger,
     Policy,
     SigmaTrigger,
 )
@@ -104,9 +105,10 @@ PLAIN = (
 def rules_alone(policy: Policy) -> Policy:
     """Return a policy without its forecasts, and without the volatilities that candles tell.
 
+    Nor does the rule know what owners a bundle has seen: what counts for some alone is left out.
     One whose warning looks at no buffer warns at the plain ones.
     """
-    alone = _changed(policy, lambda part: _without(part, ForecastTrigger | SigmaTrigger))
+    alone = changed(policy, _ruled)
     warning = alone.of(Level.WARNING)
     if any(isinstance(trigger, BufferTrigger) for trigger in warning.triggers):
         return alone
@@ -129,12 +131,12 @@ def scaled(policy: Policy, factor: float) -> Policy:
         )
         return part.model_copy(update={"triggers": triggers})
 
-    return _changed(policy, change, below=Level.CRITICAL)
+    return changed(policy, change, below=Level.CRITICAL)
 
 
 def without_buffers(policy: Policy) -> Policy:
     """Return a policy whose levels below critical look at no buffer."""
-    return _changed(policy, lambda part: _without(part, BufferTrigger), below=Level.CRITICAL)
+    return changed(policy, lambda part: _without(part, BufferTrigger), below=Level.CRITICAL)
 
 
 def at_budget(timeline: pd.DataFrame, policy: Policy, days: int, share: float) -> Policy:
@@ -168,13 +170,24 @@ def _scaled(
     return trigger.model_copy(update={k: min(max(v, 1e-9), 1 - 1e-9) for k, v in limits.items()})
 
 
+def _ruled(part: LevelPolicy) -> LevelPolicy:
+    """Return what of a level the rule alone says, whatever a bundle has seen."""
+    plain = _without(part, ForecastTrigger | SigmaTrigger)
+    triggers = tuple(
+        trigger
+        for trigger in plain.triggers
+        if not isinstance(trigger, OwnersTrigger) or trigger.owners is None
+    )
+    return plain.model_copy(update={"triggers": triggers})
+
+
 def _without(part: LevelPolicy, kinds: Any) -> LevelPolicy:
     """Return a level without triggers of some kinds."""
     triggers = tuple(trigger for trigger in part.triggers if not isinstance(trigger, kinds))
     return part.model_copy(update={"triggers": triggers})
 
 
-def _changed(
+def changed(
     policy: Policy, change: Callable[[LevelPolicy], LevelPolicy], *, below: Level | None = None
 ) -> Policy:
     """Return a policy with every level changed, or every one below another."""

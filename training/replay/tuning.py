@@ -12,11 +12,13 @@ from typing import Any
 import pandas as pd
 import tomli_w
 
-from models.alerting.policy import Policy, tree_of
+from models.alerting.policy import Policy, span_text, tree_of
+from models.alerting.signals import Level
 from models.errors import Fault, InvalidInput
 from models.forecast.bundle import Bundle
 from training.fitting.heads import Progress
 from training.replay.frontier import (
+    DWELLS,
     ON_PER_MESSAGE,
     Costs,
     Played,
@@ -28,6 +30,7 @@ from training.replay.frontier import (
     last_word,
     play,
 )
+from training.replay.groups import group_of, is_grouped, of_group, with_group
 from training.sources import History
 
 LEAST = "last word"
@@ -40,9 +43,10 @@ class Tuned:
     Parameters
     ----------
     evidence
-        `chosen`, `costs`, `budget`, `folds`, `frontier` (as `training.replay.frontier` tells it,
-        by what was chosen on the other folds and on all), `figures` of the policy, of the rule
-        alone and of the policy that it was derived from, over all folds.
+        `chosen`, `owners` (the group that it is for; None for all), `costs`, `budget`, `folds`,
+        `frontier` (as `training.replay.frontier` tells it, by what was chosen on the other folds
+        and on all), `figures` of the policy, of the rule alone and of the policy that it was
+        derived from, over all folds.
     """
 
     policy: Policy
@@ -64,7 +68,9 @@ def tune(
     Parameters
     ----------
     policy
-        Derived from: all but what its watch looks at stays.
+        Derived from: all but what its watch looks at stays. Where it treats owners that a bundle
+        has not seen in a way of their own, the group of the tape is treated anew and the other
+        as it was; dwell and cool-down are of both, and are not changed for those never seen.
     budget
         Share of account-days with an early message.
 
@@ -74,8 +80,11 @@ def tune(
         When there are too few episodes, or nothing keeps within the budget.
     """
     tape = folds_of(timeline, history, folds)
-    variants = {LEAST: (last_word(policy), True), "as it was": (policy, False)}
-    played = play(tape, variants | candidates(policy), progress=progress)
+    group = group_of(timeline) if is_grouped(policy) else None
+    plain = policy if group is None else of_group(policy, group)
+    dwells = (span_text(policy.of(Level.WATCH).dwell),) if group == "unseen" else DWELLS
+    variants = {LEAST: (last_word(plain), True), "as it was": (policy, False)}
+    played = play(tape, variants | candidates(plain, dwells), progress=progress)
     least, before, every = played[0], played[1], list(range(tape.folds()))
     chosen = cheapest(played[2:], every, budget=budget, least=least, costs=costs)
     if chosen is None:
@@ -85,6 +94,7 @@ def tune(
     both = {"policy": chosen, "rule alone": rule, "as it was": before, LEAST: least}
     evidence = {
         "chosen": chosen.name,
+        "owners": group,
         "costs": asdict(costs),
         "budget": budget,
         "on_per_message": ON_PER_MESSAGE,
@@ -95,7 +105,8 @@ def tune(
         },
         "figures": {name: _figures(item, every, costs) for name, item in both.items() if item},
     }
-    return Tuned(policy=chosen.policy, evidence=evidence)
+    derived = chosen.policy if group is None else with_group(policy, chosen.policy, group)
+    return Tuned(policy=derived, evidence=evidence)
 
 
 def _figures(played: Played, folds: Sequence[int], costs: Costs) -> dict[str, Any]:

@@ -14,6 +14,15 @@ const hrefOf = (account) => `/desk/accounts/${encodeURIComponent(account)}`;
 /** Return what the button says that acknowledges, or did. */
 const acknowledging = (one) => (one.is_acknowledged ? say("acknowledged") : say("acknowledge"));
 
+/** Return what a rule of the policy looks at, and of whose accounts. */
+function lookedAt({ signal, horizon, owners, at_once: isUrgent }) {
+  const named = word("signal", signal);
+  const within = horizon ? say("signal_within", { signal: named, horizon: span(horizon) }) : named;
+  const told = isUrgent ? say("signal_at_once", { signal: within }) : within;
+  if (owners === "seen") return say("signal_of_owners_seen", { signal: told });
+  return owners === "unseen" ? say("signal_of_owners_unseen", { signal: told }) : told;
+}
+
 /** Return what became of the message with a code. */
 function sent({ outcome, error }) {
   if (outcome === "delivered") return say("code_sent");
@@ -189,10 +198,10 @@ function page() {
         (policy[level]?.triggers ?? []).flatMap((one, place) =>
           one.raise === undefined ? [] : [{
             key: `${level} ${place}`, level, place, tone: tone(level), levelText: word("level", level),
-            what: one.horizon ? say("signal_within", { signal: word("signal", one.signal), horizon: span(one.horizon) }) : word("signal", one.signal),
+            what: lookedAt(one),
             raise: one.raise, clear: one.clear,
-            raiseTitle: `${word("level", level)}, ${word("signal", one.signal)}: ${say("raise")}`,
-            clearTitle: `${word("level", level)}, ${word("signal", one.signal)}: ${say("clear")}`,
+            raiseTitle: `${word("level", level)}, ${lookedAt(one)}: ${say("raise")}`,
+            clearTitle: `${word("level", level)}, ${lookedAt(one)}: ${say("clear")}`,
           }],
         ),
       );

@@ -562,7 +562,8 @@ def test_a_number_of_the_policy_is_changed_in_its_form(watched: Watched, moved: 
     page = watched.open("/desk/alerts")
     policy = moved.ask("/v1/policy")["policy"]
     first = next(one for one in policy["watch"]["triggers"] if one["signal"] == "sigmas")
-    field = page.get_by_label("watch, usual daily moves to the line: Raise")
+    words = "usual daily moves to the line; on markets whose owners the model has seen"
+    field = page.get_by_label(f"watch, {words}: Raise")
     expect(field).to_have_value(f"{first['raise']:g}")
     field.fill("3")
     field.blur()

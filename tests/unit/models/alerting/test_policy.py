@@ -57,11 +57,13 @@ def after(*probabilities: float | None) -> tuple[AlertState, list[Transition]]:
             "/repeat_every: 'soon' is not a duration",
         ),
         (
-            ("clear = 0.2 }", "clear = 0.95 }"),
+            ("clear = 0.2,", "clear = 0.95,"),
             "/warning/triggers/0/clear: 0.95 is above raise, 0.9",
         ),
-        (("clear = 4.8 }", "clear = 1.5 }"), "/watch/triggers/0/clear: 1.5 is below raise, 1.6"),
+        (("clear = 4.8,", "clear = 1.5,"), "/watch/triggers/0/clear: 1.5 is below raise, 1.6"),
         (("raise = 1.6", "raise = 0.0"), "/watch/triggers/0/raise"),
+        (('"seen"', '"few"'), "/watch/triggers/0/owners"),
+        (("at_once = true", "at_once = 1"), "/watch/triggers/1/at_once"),
         (("digest = true", "digest = 1"), "/watch/digest: Input should be a valid boolean"),
         (
             ('horizon = "24h", raise = 0.9', 'horizon = "2h", raise = 0.9'),

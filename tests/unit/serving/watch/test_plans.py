@@ -135,7 +135,7 @@ def message(found: Plans, language: str, told: Transition | None = None) -> str:
 
 def test_the_aim_clears_the_levels_the_account_is_on() -> None:
     """Every signal just beyond what holds a level; critical is brought out of warning."""
-    wanted = aim(default(), Level.WARNING)
+    wanted = aim(default(), Level.WARNING, is_unseen=False)
     assert (wanted.buffer, wanted.next_buffer, wanted.sigmas) == (0, 0, 0.0)
     assert wanted.limits == (
         Limit(probability=0.2, horizon="24h", head="expected"),
@@ -145,8 +145,12 @@ def test_the_aim_clears_the_levels_the_account_is_on() -> None:
     assert wanted.verdicts == {Verdict.MARGIN_CALL, *line}
     assert wanted.next_verdicts == line
     assert wanted.accrual == timedelta(hours=36)
-    assert aim(default(), Level.CRITICAL) == aim(default(), Level.LIQUIDATED) == wanted
-    watched = aim(default(), Level.WATCH)
+    assert (
+        aim(default(), Level.CRITICAL, is_unseen=False)
+        == aim(default(), Level.LIQUIDATED, is_unseen=False)
+        == wanted
+    )
+    watched = aim(default(), Level.WATCH, is_unseen=False)
     assert (watched.limits, watched.sigmas) == (wanted.limits, 4.8)
     assert watched.buffer == Fraction(201, 10000)
     assert watched.accrual == timedelta(days=7)
@@ -154,6 +158,10 @@ def test_the_aim_clears_the_levels_the_account_is_on() -> None:
         Fraction(501, 10000),
         Fraction(1201, 10000),
     )
+    alone = aim(default(), Level.WATCH, is_unseen=True)
+    assert (alone.buffer, alone.next_buffer) == (Fraction(1801, 10000),) * 2
+    # Their bundle may come to know them: what counts then is cleared, too.
+    assert (alone.limits, alone.sigmas) == (watched.limits, 4.8)
     beyond = {"liquidation", "reproduction"}
     assert (wanted.beyond, watched.beyond) == (beyond, beyond | {"doubt"})
 
@@ -218,7 +226,7 @@ def test_a_trigger_alone_is_aimed_at(kind: type) -> None:
     policy["warning"]["triggers"] = [tree]
     policy["critical"]["triggers"] = [{"signal": "verdict", "verdicts": ["liquidatable"]}]
     policy["liquidated"]["triggers"] = [{"signal": "liquidation", "within": "1h"}]
-    found = aim(of_tree(policy), Level.WARNING)
+    found = aim(of_tree(policy), Level.WARNING, is_unseen=False)
     assert found == replace(
         wanted,
         verdicts=wanted.verdicts | {Verdict.LIQUIDATABLE},
@@ -245,7 +253,7 @@ def test_a_plan_beside_a_stale_price_says_what_it_leaves() -> None:
     both = doubtful(Cause(Level.WATCH, "buffer_without_forecast", "", "0", "0.09"))
     found = planned(vault(), told=both)
     text = message(found, "en", both)
-    assert "so that prices may move by 12 % without liquidation" in text
+    assert "so that prices may move by 18 % without liquidation" in text
     assert "The doubt about a price stays until a fresh one comes." in text
     assert "Der Zweifel an einem Preis bleibt" in message(found, "de", both)
     assert "doubt" not in message(planned(vault()), "en")

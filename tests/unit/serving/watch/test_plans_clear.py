@@ -194,7 +194,7 @@ def test_dust_is_planned_off_watch() -> None:
     body = request("comet", NEAR["comet"])
     plan, level, after = plan_of("comet", body, MODELS["rules alone"], policy)
     assert level is Level.WATCH
-    assert plan.target.buffer == "0.1201"
+    assert plan.target.buffer == "0.1801"
     assert (after.raised, after.sustained) == (Level.NONE, frozenset())
 
 

@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 from features.inputs import HOUR, Tables, no_events
-from models.alerting.policy import Policy, default, load, of_tree, tree_of
+from models.alerting.evidence import levels
+from models.alerting.policy import Owners, Policy, default, load, of_tree, tree_of
+from models.alerting.signals import Level
 from models.errors import InvalidInput
 from training.replay import tuning
 from training.replay.frontier import (
@@ -25,7 +27,8 @@ from training.replay.frontier import (
     last_word,
     play,
 )
-from training.replay.replay import run
+from training.replay.groups import group_of, of_group, with_group
+from training.replay.replay import columns, run
 from training.replay.replay_report import PLAIN, evaluate_alerts, rules_alone
 from training.sources import History
 
@@ -64,6 +67,7 @@ def timeline(sigmas: dict[str, list[float]]) -> pd.DataFrame:
                     "buffer": 0.5,
                     "next_buffer": 0.5,
                     "sigmas": distance,
+                    "is_unseen": False,
                     "hours_since_liquidation": np.nan,
                     **{
                         f"{head}_{label}": 0.001
@@ -183,7 +187,7 @@ def test_where_nothing_is_cheaper_the_rule_alone_is_the_policy() -> None:
 def test_a_price_that_hardly_moves_is_watched_at_a_hundredth() -> None:
     """Every derived policy that looks at a distance in volatilities looks at the buffer, too."""
     looked = 0
-    for name, (policy, is_rule) in candidates(default()).items():
+    for name, (policy, is_rule) in candidates(of_group(default(), "seen")).items():
         watched = tree_of(policy)["watch"]["triggers"]
         quiet = {"signal": "buffer", "raise": 0.01, "clear": 0.02}
         if name.startswith("sigmas"):
@@ -192,8 +196,11 @@ def test_a_price_that_hardly_moves_is_watched_at_a_hundredth() -> None:
             assert not is_rule
     assert looked > 0
     shipped = tree_of(default())
-    derived = tree_of(candidates(default())["sigmas 1.6, held × 3, 2d"][0])
-    assert derived["watch"]["triggers"][:2] == shipped["watch"]["triggers"][:2]
+    chosen = candidates(of_group(default(), "seen"))["sigmas 1.6, held × 3, 2d"][0]
+    derived = tree_of(with_group(default(), chosen, "seen"))
+    by_text = lambda part: sorted(map(str, part["triggers"]))  # noqa: E731 - for two lines
+    for level in ("watch", "warning", "critical", "liquidated"):
+        assert by_text(derived[level]) == by_text(shipped[level])
 
 
 def test_along_a_frontier_the_widest_within_the_budget_counts() -> None:
@@ -232,3 +239,75 @@ def test_the_rule_alone_always_has_a_buffer() -> None:
     assert [trigger for _, trigger in alone.triggers if trigger in PLAIN] == list(PLAIN)
     assert not [trigger for _, trigger in alone.triggers if trigger.signal == "sigmas"]
     assert not [trigger for _, trigger in last_word(alone).triggers if trigger in PLAIN]
+
+
+NEAR = [0.3] * 100 + [0.05] * 60 + [0.3] * (HOURS - 160)
+"""Buffers of an account that comes to 5 % and stays so for 60 hours."""
+
+
+def unseen(buffers: dict[str, list[float]]) -> pd.DataFrame:
+    """Return a tape of a venue whose owners no bundle saw, by the buffers of its accounts."""
+    near = timeline({account: [1.0] * HOURS for account in buffers})
+    near["buffer"] = near["next_buffer"] = np.concatenate([buffers[k] for k in sorted(buffers)])
+    return near.assign(is_unseen=True)
+
+
+def test_of_owners_never_seen_the_rule_alone_decides() -> None:
+    """Near by volatilities and sure by the forecast is told of seen owners, near by price of both.
+
+    What the rule alone of the policy is stays what it was: it does not know whom a bundle saw.
+    """
+    tape = unseen({"a": NEAR}).assign(expected_4h=0.9, expected_24h=0.95)
+    found = levels(columns(tape), default())
+    assert found.raised.max() == Level.WATCH
+    assert (found.raised > 0).sum() == 60
+    known = levels(columns(tape.assign(is_unseen=False)), default())
+    assert known.raised.min() == Level.CRITICAL
+    alone = rules_alone(default())
+    assert alone == rules_alone(of_group(default(), "seen"))
+    assert run(tape, alone) == run(tape.assign(is_unseen=False), alone) == {}
+
+
+def test_the_unseen_are_told_at_once_what_others_read_in_the_digest() -> None:
+    """The message leaves in the hour in which the level is raised."""
+    (message, *_) = run(unseen({"a": NEAR}), default())["a"].messages
+    assert (message.level, message.at - message.changed_at) == (Level.WATCH, 0)
+    (message, *_) = run(timeline({"a": falling(200)}), default())["a"].messages
+    assert (message.level, message.at - message.changed_at) == (Level.WATCH, HOUR)
+
+
+@pytest.mark.parametrize("owners", ["seen", "unseen"])
+def test_a_group_treated_as_it_was_leaves_a_policy_as_it_was(owners: Owners) -> None:
+    """Apart and together again, every account is on the levels it was on."""
+    again = with_group(default(), of_group(default(), owners), owners)
+    tape = pd.concat([timeline({"a": falling(200)}), unseen({"b": NEAR})], ignore_index=True)
+    for policy in (again, of_tree(tree_of(again))):
+        for found, wanted in zip(
+            levels(columns(tape), policy), levels(columns(tape), default()), strict=True
+        ):
+            assert found.tolist() == wanted.tolist()
+
+
+def test_tuning_on_owners_never_seen_leaves_the_others_alone() -> None:
+    """What is derived counts for the group of the tape; the other is treated as before."""
+    dips = {f"a{k}": NEAR[40 * k :] + NEAR[: 40 * k] for k in range(3)}
+    told = history({"a0": [161], "a1": [121], "a2": [81]})
+    near = unseen(dips | {f"z{k}": [0.4] * HOURS for k in range(40)})
+    tuned = tuning.tune(
+        near, told, default(), costs=Costs(), budget=0.05, folds=2, progress=lambda _: None
+    )
+    assert tuned.evidence["owners"] == "unseen"
+    assert of_group(tuned.policy, "unseen") != of_group(default(), "unseen")
+    tape = timeline({"a": falling(200)}).assign(expected_24h=0.95)
+    found, wanted = (levels(columns(tape), policy) for policy in (tuned.policy, default()))
+    for one, other in zip(found, wanted, strict=True):
+        assert one.tolist() == other.tolist()
+    assert tuned.policy.watch.dwell == default().watch.dwell
+    assert "owners" in tree_of(tuned.policy)["watch"]["triggers"][0]
+
+
+def test_a_tape_of_both_groups_tells_no_limits_of_either() -> None:
+    """A bundle that saw the venue's owners and one that did not judge one history."""
+    both = pd.concat([timeline({"a": [9.0] * HOURS}), unseen({"b": NEAR})], ignore_index=True)
+    with pytest.raises(InvalidInput, match="some have seen owners of this venue"):
+        group_of(both)
