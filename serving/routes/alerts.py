@@ -29,6 +29,9 @@ DELIVERED_WITHIN = timedelta(days=1)
 
 DELIVERIES_AT_ONCE = 1000
 
+FIRST = (max(map(alerts.urgency_of, Level)) + 1, "")
+"""Before every account, the most urgent first."""
+
 
 class AlertsQuery(Query):
     """The page of `GET /v1/alerts`."""
@@ -51,7 +54,10 @@ class RaisedQuery(Query):
 
     least_level: LevelName = "watch"
     account: Name | None = Field(default=None, description="this one alone")
-    cursor: Name | None = Field(default=None, description="`next` of the page before")
+    order: Literal["name", "urgency"] = Field(
+        default="name", description="`urgency`: what can most be done for first, liquidated last"
+    )
+    cursor: Cursor | None = Field(default=None, description="`next` of the page before")
     limit: Limit = 100
 
 
@@ -151,7 +157,7 @@ class RaisedLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaisedAnswer:
-    """Accounts on a level, by name, and how many are on each; `next` is null on the last page."""
+    """Accounts on a level, and how many are on each; `next` is null on the last page."""
 
     request_id: str
     counts: dict[str, int]
@@ -304,7 +310,7 @@ def standing(desk: ScoringService, call: Call) -> Answer:
         counts = alerts.levels(transaction)
         states = (
             alerts.raised(
-                transaction, least_level=least, after=query.cursor or "", limit=query.limit
+                transaction, least_level=least, after=_last_raised(query), limit=query.limit
             )
             if query.account is None
             else _at_or_above(alerts.states(transaction, [query.account]), least)
@@ -325,9 +331,35 @@ def standing(desk: ScoringService, call: Call) -> Answer:
             request_id=call.request_id,
             counts={level.name.lower(): counts.get(level, 0) for level in Level if level},
             accounts=lines,
-            next=lines[-1].account if len(lines) == query.limit else None,
+            next=_next_raised(query, lines[-1]) if len(lines) == query.limit else None,
         )
     )
+
+
+def _last_raised(query: RaisedQuery) -> tuple[int, str] | str:
+    """Return after whom a page begins.
+
+    Raises
+    ------
+    InvalidInput
+        When the cursor is of another list.
+    """
+    if query.order == "name":
+        return query.cursor or ""
+    if query.cursor is None:
+        return FIRST
+    try:
+        last: tuple[int, str] = msgspec.convert(of_cursor(query.cursor), tuple[int, str])
+    except msgspec.ValidationError:
+        raise InvalidInput([Fault("?cursor", "is the cursor of another list")]) from None
+    return last
+
+
+def _next_raised(query: RaisedQuery, last: RaisedLine) -> str:
+    """Return the cursor of the page after the one that ends so."""
+    if query.order == "name":
+        return last.account
+    return to_cursor([alerts.urgency_of(Level[last.level.upper()]), last.account])
 
 
 def _at_or_above(states: Mapping[str, AlertState], least: Level) -> dict[str, AlertState]:

@@ -126,13 +126,36 @@ def raised_accounts(transaction: Transaction) -> dict[str, Level]:
     return {str(account): Level(level) for account, level in rows}
 
 
+def urgency_of(level: Level) -> int:
+    """Return how much can still be done on a level, more where higher; of liquidated the least."""
+    return 0 if level is Level.LIQUIDATED else int(level)
+
+
 def raised(
-    transaction: Transaction, *, least_level: Level, after: str = "", limit: int = 100
+    transaction: Transaction,
+    *,
+    least_level: Level,
+    after: tuple[int, str] | str = "",
+    limit: int = 100,
 ) -> dict[str, AlertState]:
-    """Return the accounts on a level or a higher one, by name, a page of them."""
+    """Return the accounts on a level or a higher one, a page of them.
+
+    Parameters
+    ----------
+    after
+        Last account of the page before, by name; or its urgency and name, for the most urgent
+        first and those alike by name.
+    """
     table = ALERT_STATES.c
-    chosen = sa.select(table.account).where(table.level >= int(least_level), table.account > after)
-    rows = transaction.execute(chosen.order_by(table.account).limit(limit))
+    chosen = sa.select(table.account).where(table.level >= int(least_level))
+    if isinstance(after, str):
+        chosen = chosen.where(table.account > after).order_by(table.account)
+    else:
+        last, name = after
+        urgency = sa.case({int(level): urgency_of(level) for level in Level}, value=table.level)
+        later = sa.or_(urgency < last, sa.and_(urgency == last, table.account > name))
+        chosen = chosen.where(later).order_by(urgency.desc(), table.account)
+    rows = transaction.execute(chosen.limit(limit))
     names = [str(account) for (account,) in rows]
     by_account = states(transaction, names)
     return {name: by_account[name] for name in names}

@@ -101,6 +101,20 @@ def test_an_acknowledgement_and_a_mute_are_seen_beside_the_level(asked: local.Ca
     assert (after["is_acknowledged"], after["muted_until"]) == (True, "2030-02-10T14:00:00Z")
 
 
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_what_can_most_be_done_for_is_listed_first(asked: local.Caller, limit: int) -> None:
+    """Critical before warning, liquidated last, each once; a cursor belongs to its order."""
+    found = pages(asked, "/v1/alerts/raised", "accounts", limit=limit, order="urgency")
+    order = ["critical", "warning", "watch", "liquidated"]
+    keys = [(order.index(one["level"]), one["account"]) for one in found]
+    assert keys == sorted(keys)
+    assert {"critical", "liquidated"} < {one["level"] for one in found}
+    by_name = pages(asked, "/v1/alerts/raised", "accounts", limit=limit)
+    assert [one["account"] for one in by_name] == sorted(one["account"] for one in found)
+    wrong = asked.get("/v1/alerts/raised", params={"order": "urgency", "cursor": "sim-0001"})
+    assert wrong.status_code == 422
+
+
 def test_dead_letters_are_listed_and_put_back(asked: local.Caller) -> None:
     """The closed channel's letters wait again, under their keys, once."""
     dead = asked.get("/v1/deliveries", params={"status": "dead"}).json()

@@ -264,6 +264,7 @@ class Operations(Transport):
         *,
         least_level: Literal["watch", "warning", "critical", "liquidated"] | None = None,
         account: str | None = None,
+        order: Literal["name", "urgency"] | None = None,
         cursor: str | None = None,
         limit: int | None = None,
     ) -> types.RaisedAnswer:
@@ -274,6 +275,7 @@ class Operations(Transport):
             query={
                 "least_level": least_level,
                 "account": account,
+                "order": order,
                 "cursor": cursor,
                 "limit": limit,
             },
@@ -1267,6 +1269,7 @@ class AsyncOperations(AsyncTransport):
         *,
         least_level: Literal["watch", "warning", "critical", "liquidated"] | None = None,
         account: str | None = None,
+        order: Literal["name", "urgency"] | None = None,
         cursor: str | None = None,
         limit: int | None = None,
     ) -> types.RaisedAnswer:
@@ -1277,6 +1280,7 @@ class AsyncOperations(AsyncTransport):
             query={
                 "least_level": least_level,
                 "account": account,
+                "order": order,
                 "cursor": cursor,
                 "limit": limit,
             },

@@ -2298,7 +2298,7 @@ class QuoteBody(TypedDict):
 
 
 class RaisedAnswer(TypedDict):
-    """Accounts on a level, by name, and how many are on each; `next` is null on the last page."""
+    """Accounts on a level, and how many are on each; `next` is null on the last page."""
 
     request_id: str
     counts: dict[str, int]

@@ -2,11 +2,12 @@
 
 import { ask, withQuery } from "./ask.js";
 import { episodesOf, until } from "./episodes.js";
-import { LEVELS, brief, hours, mostUrgentFirst, percent, span, tone, when } from "./format.js";
+import { LEVELS, brief, fixed, hours, mostUrgentFirst, percent, span, tone, when } from "./format.js";
 import { start, trying } from "./frame.js";
 import { LANGUAGE, counted, say, word } from "./words.js";
 
 const PAGE = 50;
+const RAISED = 1000;
 /** Changes that are asked for at once, to be gathered into episodes. */
 const CHANGES = 500;
 const hrefOf = (account) => `/desk/accounts/${encodeURIComponent(account)}`;
@@ -59,7 +60,7 @@ function page() {
     load() {
       return trying(async () => {
         const [standing, fired, letters] = await Promise.all([
-          ask(withQuery("/v1/alerts/raised", { least_level: this.least, limit: 1000 })),
+          ask(withQuery("/v1/alerts/raised", { least_level: this.least, order: "urgency", limit: RAISED })),
           ask(withQuery("/v1/alerts", { ...this.filters, order: "newest", limit: CHANGES })),
           ask(withQuery("/v1/deliveries", { status: "dead", limit: PAGE })),
         ]);
@@ -96,6 +97,13 @@ function page() {
         acknowledgeTitle: `${acknowledging(one)}: ${one.account}`,
         muteTitle: `${say("mute_for_a_day")}: ${one.account}`,
       }));
+    },
+    /** Say that there are more than are listed; empty where all are. */
+    get raisedInPart() {
+      if (!this.standing?.next) return "";
+      const from = LEVELS.indexOf(this.least);
+      const all = Object.entries(this.standing.counts).reduce((sum, [level, count]) => sum + (LEVELS.indexOf(level) >= from ? count : 0), 0);
+      return say("raised_in_part", { shown: fixed(this.standing.accounts.length, 0), all: fixed(all, 0) });
     },
     get isCalm() {
       return this.standing !== null && this.raised.length === 0;
