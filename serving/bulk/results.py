@@ -20,7 +20,8 @@ from models.errors import Fault
 from serving.schemas.assessment import AnswerStruct, Assessment
 
 UNASKED = frozenset({"features", "plan", "plan_absence", "request_id", "values"})
-"""What a book is not asked for; and a reason's values, whose names differ: its text tells them."""
+"""What a book is not asked for; and values of reasons and notices, whose names differ: the text
+tells them."""
 
 PLAIN = {
     str: pa.string(),

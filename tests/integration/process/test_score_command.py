@@ -135,6 +135,8 @@ def answered(url: str, item: Body) -> list[Body]:
     for each in told:
         for reason in each["reasons"]:
             assert reason.pop("values") is not None
+        for notice in (*each["notices"], *each["degraded_reasons"]):
+            del notice["values"]
     return [{n: part for n, part in each.items() if n not in UNASKED} for each in told]
 
 
