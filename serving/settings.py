@@ -67,7 +67,7 @@ class Settings(BaseModel):
     store
         Database URL; without one every request brings its own accounts.
     workers
-        Processes that answer; they share the machine, not their memory.
+        Processes that answer; they share what they import, and nothing that changes.
     requests_per_second
         Of one key, over all workers; a key may carry its own rate.
     burst
