@@ -216,8 +216,9 @@ def sections(wish: argparse.Namespace) -> Iterator[tuple[str, str]]:
         begun = machine()
         table = "\n".join(beside(wish.against.resolve(), rounds=wish.rounds, rows=rows))
         yield f"{BESIDE} {revision(wish.against)}", f"{begun}\n\n{table}"
-    for title, command, quick in [*PARTS, *([SERVERS] if wish.peers else [])]:
-        if wish.part and title not in wish.part:
+    for title, command, quick in (*PARTS, SERVERS):
+        is_wished = title in wish.part if wish.part else wish.peers or title != SERVERS[0]
+        if not is_wished:
             continue
         shortened = (*command[:1], *quick) if quick[:1] == FEWER else (*command, *quick)
         chosen = shortened if wish.quick else command
@@ -246,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     reader.add_argument("--peers", action="store_true", help="the servers and their peers as well")
     reader.add_argument("--against", type=Path, help="another tree with a .venv of its own")
     reader.add_argument("--rounds", type=int, default=7)
-    titles = [title for title, *_ in PARTS]
+    titles = [title for title, *_ in (*PARTS, SERVERS)]
     reader.add_argument("--part", action="append", choices=titles, help="only this one, anew")
     wish = reader.parse_args(arguments)
     parts = standing() if wish.part else {}

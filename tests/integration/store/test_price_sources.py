@@ -77,6 +77,8 @@ def test_the_source_that_others_contradict_is_disputed_and_says_by_how_much(
     assert torn["doubt"] == {
         "code": "price_disputed",
         "text": "ETH: gamma is 33.44 % off the median(alpha, beta)",
+        "subject": "ETH",
+        "values": None,
     }
     assert (later["price"], later["doubt"]) == ("3005", None)
     assert [(one["source"], one["price"], one["faults"]) for one in later["sources"]] == [
