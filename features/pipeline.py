@@ -116,10 +116,10 @@ def compute(
     InvalidTable
         Listing what is wrong with moments and legs.
     """
-    columns, leg_columns = moment_columns(moments, legs)
-    out = feature_matrix(tables, columns, legs=leg_columns, names=names)
     import pandas as pd  # noqa: PLC0415 - a service answers without it
 
+    columns, leg_columns = moment_columns(moments, legs)
+    out = feature_matrix(tables, columns, legs=leg_columns, names=names)
     return pd.DataFrame(out, columns=[*names, *BASELINE], index=moments.index)
 
 

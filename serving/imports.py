@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 FITTING = ("sklearn", "pandas")
 """What LightGBM imports for estimators and frames that only who fits with them needs: 1 s and
-70 MB of every process that reads a bundle."""
+60 MB of every process that reads a bundle."""
 
 
 @contextlib.contextmanager

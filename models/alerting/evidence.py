@@ -28,13 +28,14 @@ from models.alerting.policy import (
     ForecastTrigger,
     LiquidationTrigger,
     LossTrigger,
-    OwnersTrigger,
     Policy,
     ReproductionTrigger,
     RuleTrigger,
     SigmaTrigger,
     Trigger,
     dust_limit,
+    is_urgent,
+    owners_of,
     span_text,
 )
 from models.alerting.signals import BookFigures, Cause, Level, Signal
@@ -118,7 +119,7 @@ def evidence(signal: Signal, now: datetime, policy: Policy) -> PolicyEvaluation:
             causes.append(_cause(level, trigger, signal))
         if reading.holds:
             sustained.add(level)
-        if reading.holds and not is_dust and _is_urgent(trigger):
+        if reading.holds and not is_dust and is_urgent(trigger):
             urgent.add(level)
         if reading.is_unknown:
             unknown.add(level)
@@ -175,7 +176,7 @@ def levels(columns: Columns, policy: Policy) -> LevelColumns:
         bit = np.left_shift(np.int8(1), level)
         result.raised[fires] = np.maximum(result.raised, level)[fires]
         result.sustained[holds] |= bit[holds]
-        if _is_urgent(trigger):
+        if is_urgent(trigger):
             at_once = holds & ~is_dust
             result.urgent[at_once] |= bit[at_once]
         result.unknown[is_unknown] |= bit[is_unknown]
@@ -185,15 +186,11 @@ def levels(columns: Columns, policy: Policy) -> LevelColumns:
 def _read(trigger: Trigger, columns: Columns) -> Reading:
     """Return what a trigger says; of an account that it does not count for, nothing."""
     reading = MEANINGS[type(trigger)].read(trigger, columns)
-    if not isinstance(trigger, OwnersTrigger) or trigger.owners is None:
+    owners = owners_of(trigger)
+    if owners is None:
         return reading
-    counts = columns.is_unseen == (trigger.owners == "unseen")
+    counts = columns.is_unseen == (owners == "unseen")
     return Reading(*(part & counts for part in reading))
-
-
-def _is_urgent(trigger: Trigger) -> bool:
-    """Return whether what a trigger raises is told at once."""
-    return isinstance(trigger, OwnersTrigger) and bool(trigger.is_urgent)
 
 
 def aim(policy: Policy, level: Level, *, is_unseen: bool) -> Aim:
@@ -213,13 +210,8 @@ def aim(policy: Policy, level: Level, *, is_unseen: bool) -> Aim:
     return together(
         MEANINGS[type(trigger)].aim(trigger)
         for named, trigger in reversed(policy.triggers)
-        if named >= lowest and (is_unseen or _counts_everywhere(trigger))
+        if named >= lowest and (is_unseen or owners_of(trigger) != "unseen")
     )
-
-
-def _counts_everywhere(trigger: Trigger) -> bool:
-    """Return whether a trigger counts where owners were seen, too."""
-    return not isinstance(trigger, OwnersTrigger) or trigger.counts_for("seen")
 
 
 def _cause(level: Level, trigger: Trigger, signal: Signal) -> Cause:

@@ -119,10 +119,6 @@ class OwnersTrigger(PolicyPart):
     owners: Owners | None = None
     is_urgent: Annotated[bool | None, Field(alias="at_once", strict=True)] = None
 
-    def counts_for(self, owners: Owners) -> bool:
-        """Return whether it counts for a group."""
-        return self.owners in {None, owners}
-
 
 class ForecastTrigger(OwnersTrigger):
     """Fires while a probability is at least `raise`; holds until it is below `clear`."""
@@ -253,6 +249,16 @@ Trigger = Annotated[
     | ReproductionTrigger,
     Field(discriminator="signal"),
 ]
+
+
+def owners_of(trigger: Trigger) -> Owners | None:
+    """Return the group that a trigger counts for alone; None where it counts for all."""
+    return trigger.owners if isinstance(trigger, OwnersTrigger) else None
+
+
+def is_urgent(trigger: Trigger) -> bool:
+    """Return whether what a trigger raises is told at once, though its level waits."""
+    return isinstance(trigger, OwnersTrigger) and bool(trigger.is_urgent)
 
 
 class LevelPolicy(PolicyPart):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from models.alerting.policy import LevelPolicy, OwnersTrigger, Policy, of_tree, tree_of
+from models.alerting.policy import Policy, is_urgent, of_tree, tree_of
 from models.alerting.signals import Level, TransitionKind
 from models.errors import Fault, InvalidInput
 from training.evaluation.alert_budget import SHARES
@@ -431,17 +431,10 @@ def _early(policy: Policy, signal: str, *, limit: float, times: float, dwell: st
     tree = tree_of(policy)
     rest = tree_of(last_word(policy))["watch"]["triggers"]
     tree["watch"] |= {"dwell": dwell, "cool_down": dwell}
-    at_once = {"at_once": True} if _is_urgent(policy.of(Level.WATCH)) else {}
+    at_once = {"at_once": True} if any(map(is_urgent, policy.of(Level.WATCH).triggers)) else {}
     early = [{**trigger, **at_once} for trigger in _triggers(signal, limit, times)]
     tree["watch"]["triggers"] = [*early, *rest]
     return of_tree(tree)
-
-
-def _is_urgent(part: LevelPolicy) -> bool:
-    """Return whether a level tells anything at once though it waits for the digest."""
-    return any(
-        isinstance(trigger, OwnersTrigger) and trigger.is_urgent for trigger in part.triggers
-    )
 
 
 def _triggers(signal: str, limit: float, times: float) -> list[Mapping[str, Any]]:

@@ -4,16 +4,24 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from models.alerting.policy import NAMES, LevelPolicy, Owners, OwnersTrigger, Policy, Trigger
+from models.alerting.policy import (
+    NAMES,
+    LevelPolicy,
+    Owners,
+    OwnersTrigger,
+    Policy,
+    Trigger,
+    owners_of,
+)
 from models.errors import Fault, InvalidInput
-from training.replay.replay_report import changed
+from training.replay.replay_report import changed, with_levels
 
 OTHER: dict[Owners, Owners] = {"seen": "unseen", "unseen": "seen"}
 
 
 def is_grouped(policy: Policy) -> bool:
     """Return whether anything of a policy counts for some owners alone."""
-    return any(_is_conditional(trigger) for _, trigger in policy.triggers)
+    return any(owners_of(trigger) is not None for _, trigger in policy.triggers)
 
 
 def group_of(timeline: pd.DataFrame) -> Owners:
@@ -45,17 +53,19 @@ def with_group(policy: Policy, other: Policy, owners: Owners) -> Policy:
 
     How long a level stands and cools down is said once for both groups: as the other says.
     """
+    parts = {
+        name: _beside(policy.of(level), other.of(level), owners) for name, level in NAMES.items()
+    }
+    return with_levels(policy, parts)
 
-    def change(part: LevelPolicy) -> LevelPolicy:
-        (name,) = (name for name in NAMES if policy.of(NAMES[name]) is part)
-        named = other.of(NAMES[name])
-        common = set(part.triggers) & set(named.triggers)
-        mine = [_only(trigger, owners, common) for trigger in named.triggers]
-        theirs = (_only(t, OTHER[owners], common) for t in _counting(part, OTHER[owners]))
-        rest = [trigger for trigger in theirs if trigger not in mine]
-        return named.model_copy(update={"triggers": (*mine, *rest)})
 
-    return changed(policy, change)
+def _beside(part: LevelPolicy, other: LevelPolicy, owners: Owners) -> LevelPolicy:
+    """Return a level that treats one group as another does, and the rest as it was."""
+    common = set(part.triggers) & set(other.triggers)
+    mine = [_only(trigger, owners, common) for trigger in other.triggers]
+    theirs = (_only(t, OTHER[owners], common) for t in _counting(part, OTHER[owners]))
+    rest = [trigger for trigger in theirs if trigger not in mine]
+    return other.model_copy(update={"triggers": (*mine, *rest)})
 
 
 def _counting(part: LevelPolicy, owners: Owners) -> Iterator[Trigger]:
@@ -63,7 +73,7 @@ def _counting(part: LevelPolicy, owners: Owners) -> Iterator[Trigger]:
     for trigger in part.triggers:
         if not isinstance(trigger, OwnersTrigger):
             yield trigger
-        elif trigger.counts_for(owners):
+        elif trigger.owners in {None, owners}:
             yield trigger.model_copy(update={"owners": None})
 
 
@@ -72,8 +82,3 @@ def _only(trigger: Trigger, owners: Owners, common: set[Trigger]) -> Trigger:
     if not isinstance(trigger, OwnersTrigger) or trigger in common:
         return trigger
     return trigger.model_copy(update={"owners": owners})
-
-
-def _is_conditional(trigger: Trigger) -> bool:
-    """Return whether a trigger counts for some owners alone."""
-    return isinstance(trigger, OwnersTrigger) and trigger.owners is not None

@@ -13,9 +13,9 @@ from models.alerting.policy import (
     BufferTrigger,
     ForecastTrigger,
     LevelPolicy,
-    OwnersTrigger,
     Policy,
     SigmaTrigger,
+    owners_of,
 )
 from models.alerting.signals import Level, TransitionKind
 from models.horizons import REFERENCE
@@ -113,7 +113,7 @@ def rules_alone(policy: Policy) -> Policy:
     if any(isinstance(trigger, BufferTrigger) for trigger in warning.triggers):
         return alone
     plain = warning.model_copy(update={"triggers": (*PLAIN, *warning.triggers)})
-    return _with(alone, {"warning": plain})
+    return with_levels(alone, {"warning": plain})
 
 
 def scaled(policy: Policy, factor: float) -> Policy:
@@ -173,11 +173,7 @@ def _scaled(
 def _ruled(part: LevelPolicy) -> LevelPolicy:
     """Return what of a level the rule alone says, whatever a bundle has seen."""
     plain = _without(part, ForecastTrigger | SigmaTrigger)
-    triggers = tuple(
-        trigger
-        for trigger in plain.triggers
-        if not isinstance(trigger, OwnersTrigger) or trigger.owners is None
-    )
+    triggers = tuple(trigger for trigger in plain.triggers if owners_of(trigger) is None)
     return plain.model_copy(update={"triggers": triggers})
 
 
@@ -192,10 +188,10 @@ def changed(
 ) -> Policy:
     """Return a policy with every level changed, or every one below another."""
     changed = (name for name, level in NAMES.items() if below is None or level < below)
-    return _with(policy, {name: change(policy.of(NAMES[name])) for name in changed})
+    return with_levels(policy, {name: change(policy.of(NAMES[name])) for name in changed})
 
 
-def _with(policy: Policy, parts: Mapping[str, LevelPolicy]) -> Policy:
+def with_levels(policy: Policy, parts: Mapping[str, LevelPolicy]) -> Policy:
     """Return a policy with other levels, made anew: a copy would keep what was worked out."""
     return Policy.model_construct(**{**dict(policy), **parts})
 
