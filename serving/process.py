@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -20,9 +20,11 @@ from serving.settings import Settings
 SERVER = "serving.server"
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 480.0
-STOP_SECONDS = 15.0
+STOP_SECONDS = 30.0
 OK = 200
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+AGAIN_SECONDS = 0.02
+"""After which an order to stop that was dropped is given again."""
 
 
 class ServerFailed(ForewarnError):  # noqa: N818 - named for what happened
@@ -178,29 +180,46 @@ class StopRequested(BaseException):
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into `StopRequested`, and end the context quietly on it."""
+    """Turn SIGINT and SIGTERM into `StopRequested`, and end the context quietly on it.
+
+    Python drops what is raised inside callbacks of C (of the garbage collector, of ctypes) and
+    only tells `sys.unraisablehook` of it: the order is then given again, by a timer's signal.
+    """
+    earlier = sys.unraisablehook
 
     def stop(number: int, _frame: object) -> None:
         raise StopRequested(number)
 
-    before = {signum: signal.signal(signum, stop) for signum in SIGNALS}
+    def again(dropped: "sys.UnraisableHookArgs") -> None:
+        if isinstance(dropped.exc_value, StopRequested):
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+        else:
+            earlier(dropped)
+
+    sys.unraisablehook = again
     try:
-        with contextlib.suppress(StopRequested):
+        with _handling(stop), contextlib.suppress(StopRequested):
             yield
     finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+        sys.unraisablehook = earlier
 
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Ignore SIGINT and SIGTERM while cleaning up, so that nothing is left behind."""
-    before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in SIGNALS}
+    with _handling(signal.SIG_IGN):
+        yield
+
+
+@contextlib.contextmanager
+def _handling(handler: Callable[[int, Any], None] | signal.Handlers) -> Iterator[None]:
+    """Let one handler have every order to stop, the repeated one as well."""
+    before = {number: signal.signal(number, handler) for number in (*SIGNALS, signal.SIGALRM)}
     try:
         yield
     finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def is_free(host: str, port: int) -> bool:

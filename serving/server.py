@@ -11,8 +11,9 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from multiprocessing import forkserver, resource_tracker
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -79,11 +80,12 @@ class Application:
             loop = asyncio.get_running_loop()
             loop.add_reader(supervisor.sentinel, signal.raise_signal, signal.SIGTERM)
         async with AsyncExitStack() as stack:
-            with without(*FITTING):
-                from serving.http.tracing import traced  # noqa: PLC0415 - see the docstring
-                from serving.worker import open_api  # noqa: PLC0415 - of the module
+            with _ended_at_once():
+                with without(*FITTING):
+                    from serving.http.tracing import traced  # noqa: PLC0415 - see the docstring
+                    from serving.worker import open_api  # noqa: PLC0415 - of the module
 
-            api = open_api(settings)
+                api = open_api(settings)
             stack.callback(api.close)
             self._api, end = traced(api)
             stack.callback(end)
@@ -96,8 +98,32 @@ class Application:
             yield
 
 
+@contextmanager
+def _ended_at_once() -> Iterator[None]:
+    """Let SIGTERM end this process where it stands: nothing is under way that must be answered."""
+    later = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, later)
+
+
 class Supervisor(Multiprocess):
     """Replaces a worker that ends, and ends where one could not even start."""
+
+    def init_processes(self) -> None:
+        """Start the workers, unless what they are forked from is told to stop together with this.
+
+        Raises
+        ------
+        EOFError
+            When it ended by itself.
+        """
+        try:
+            super().init_processes()
+        except EOFError:
+            if not self.signal_queue:
+                raise
 
     def terminate_all(self) -> None:
         """Refuse new connections and let the workers answer what is under way."""
@@ -127,6 +153,11 @@ def fork_workers() -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOADED])
     _subprocess.spawn = context  # type: ignore[assignment]  # the one place that uvicorn leaves
+    # Ctrl-C interrupts all of a terminal's processes: it is for the supervisor to end the others.
+    resource_tracker.ensure_running()  # would let the signal in again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    forkserver.ensure_running()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def serve(host: str, port: int) -> int:
@@ -148,8 +179,8 @@ def serve(host: str, port: int) -> int:
     )
     with tempfile.TemporaryDirectory(prefix="forewarn-metrics-") as place:
         os.environ.setdefault(METRICS, place)
-        fork_workers()
         supervisor = Supervisor(config, [config.bind_socket()])
+        fork_workers()
         supervisor.run()
     return int(any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes))
 

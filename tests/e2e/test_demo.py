@@ -17,7 +17,7 @@ from services import command, free_port
 
 from serving.demo.run import STORE, falls
 
-LONGEST_START = 480.0
+LONGEST_START, LONGEST_END = 480.0, 90.0
 VENUES, VERDICTS = "sim|binance|hyperliquid|compound", "safe|liquidatable|not_executable"
 ROW = rf"^ ((?:{VENUES})\b.*?)  +(?:{VERDICTS})\b"
 """An account of the table of the riskiest, up to its verdict."""
@@ -65,7 +65,7 @@ def demo(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Demo]:
     yield Demo(process=process, said=said, place=place)
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(LONGEST_END)
 
 
 def session_of(pid: int) -> set[int]:
@@ -119,7 +119,7 @@ def test_the_demo_answers_its_own_line_and_ends_without_leftovers(
     children = session_of(demo.process.pid)
     assert children
     demo.process.send_signal(ending)
-    assert demo.process.wait(30) == 0, demo.text()
+    assert demo.process.wait(LONGEST_END) == 0, demo.text()
     assert not [pid for pid in children if is_running(pid)]
     left = [path.name for path in demo.place.iterdir() if path.name.startswith("forewarn")]
     assert left == []
@@ -150,6 +150,6 @@ def test_a_signal_during_the_start_leaves_nothing(demo: Demo) -> None:
     time.sleep(2.5)
     children = session_of(demo.process.pid)
     demo.process.send_signal(signal.SIGINT)
-    assert demo.process.wait(30) == 0, demo.text()
+    assert demo.process.wait(LONGEST_END) == 0, demo.text()
     assert not [pid for pid in children if is_running(pid)]
     assert not list(demo.place.glob("forewarn*"))

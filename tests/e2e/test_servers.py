@@ -134,6 +134,49 @@ def test_what_is_under_way_is_answered_before_the_end(
     assert process.wait(60) == 0
 
 
+@pytest.mark.parametrize(
+    ("forked", "ending"), [(1, signal.SIGINT), (1, signal.SIGTERM), (2, signal.SIGTERM)]
+)
+def test_a_service_told_to_stop_while_it_starts_leaves_nothing(
+    tmp_path: Path, forked: int, ending: signal.Signals
+) -> None:
+    """Neither a process nor a file nor a traceback, whether its worker has been forked or not."""
+    log = tmp_path / "log"
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            command("serve", "--port", str(free_port())),
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+        )
+    try:
+        until = time.monotonic() + 60.0
+        while sum("forkserver" in line for line in command_lines(process.pid)) < forked:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        os.killpg(process.pid, ending)
+        process.wait(60)
+        while command_lines(process.pid):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert "Traceback" not in log.read_text()
+    assert list(tmp_path.iterdir()) == [log]
+
+
+def command_lines(session: int) -> list[str]:
+    """Return how every process of a session that still runs was started."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if entry.name.isdigit() and os.getsid(int(entry.name)) == session:
+                found.append((entry / "cmdline").read_text())
+    return [line for line in found if line]
+
+
 def test_workers_end_with_whoever_minds_them(
     started: tuple["subprocess.Popen[bytes]", int],
 ) -> None:
