@@ -81,6 +81,7 @@ class _Fast(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         return {name: value for name, value in fields if value is not msgspec.UNSET}
 
 
+_FLOAT = pa.float64()
 _FAST = msgspec.json.Decoder(_Fast)
 _OPTIONS = tuple(name for name in _Fast.__struct_fields__ if name != "columns")
 
@@ -153,24 +154,27 @@ def of_arrow(body: bytes) -> Features:
     ]
     if faults:
         raise InvalidInput(faults)
-    columns = {
-        name: _floats(column)
-        for name, column in zip(table.column_names, table.columns, strict=True)
-    }
+    _refuse_rows(len(table))
     market = (table.schema.metadata or {}).get(b"market")
     return Features(
-        names=tuple(columns),
-        values=_stacked(columns),
+        names=tuple(table.column_names),
+        values=_laid_out(table),
         market=None if market is None else market.decode("utf-8", "replace"),
         encoding="arrow",
     )
 
 
-def _floats(column: pa.ChunkedArray) -> Floats:
-    """Return a column of numbers as float64, NaN where it holds none."""
-    if column.type != pa.float64():
-        column = column.cast(pa.float64())
-    return column.to_numpy().astype(np.float64, copy=False)
+def _laid_out(table: pa.Table) -> Floats:
+    """Return columns of numbers as float64 above each other, NaN where one holds none."""
+    for place, field in enumerate(table.schema):
+        if field.type != _FLOAT:
+            column = table.column(place).cast(_FLOAT)
+            table = table.set_column(place, field.with_type(_FLOAT), column)
+    parts = [
+        batch.to_tensor(null_to_nan=True, row_major=False).to_numpy().T
+        for batch in table.to_batches()
+    ]
+    return parts[0] if len(parts) == 1 else np.hstack(parts)
 
 
 def matrix(given: Features, names: Sequence[str], *, needed: Collection[str]) -> Floats:

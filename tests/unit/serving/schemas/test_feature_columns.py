@@ -65,11 +65,14 @@ def test_arrow_columns_are_read_as_numbers() -> None:
         {
             "double": pa.array([1.5, None], pa.float64()),
             "single": pa.array([0.5, float("nan")], pa.float32()),
+            "half": pa.array(np.array([2.0, np.nan], np.float16)),
             "whole": pa.array([7, None], pa.int16()),
+            "unsigned": pa.array([2**53, None], pa.uint64()),
         }
     )
     read = of_arrow(write_stream(pa.concat_tables([whole, whole])))
     assert read.rows == 4
-    for name, value in (("double", 1.5), ("single", 0.5), ("whole", 7.0)):
+    values = {"double": 1.5, "single": 0.5, "half": 2.0, "whole": 7.0, "unsigned": 2.0**53}
+    for name, value in values.items():
         assert column_of(read, name).dtype == np.float64
         np.testing.assert_array_equal(column_of(read, name), [value, np.nan] * 2)
