@@ -1,15 +1,16 @@
 """What only extras install is not needed to serve, watch or demonstrate; elsewhere it is named."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 from packaging.utils import canonicalize_name
-from services import command
 
 from models.command import extra_with
 
@@ -25,16 +26,44 @@ class Refusing:
 
 sys.meta_path.insert(0, Refusing())
 """
-LOADING_ALL = """
-import importlib, pkgutil
+LINES = (
+    "--help",
+    "search --source events --data . --candles c --out o --to 2030-01-01",
+    "features --data . --engine dask",
+    "score --accounts iceberg://a/b.c --market m --out o",
+    "mcp --url http://127.0.0.1:9",
+    "consume --broker nats://127.0.0.1:9 --store sqlite:///store.sqlite3",
+    "consume --broker kafka://127.0.0.1:9 --store sqlite:///store.sqlite3",
+    "serve --mcp",
+)
+TRYING_ALL = f"""
+import contextlib, importlib, io, json, pkgutil, sys
+
+lacking = {{}}
 for root in ("models", "features", "serving", "training"):
-    for found in pkgutil.walk_packages(importlib.import_module(root).__path__, f"{root}."):
+    for found in pkgutil.walk_packages(importlib.import_module(root).__path__, f"{{root}}."):
         if "migrations" not in found.name:
             try:
                 importlib.import_module(found.name)
             except ModuleNotFoundError as error:
-                print(found.name, error.name)
+                lacking[found.name] = error.name
+
+from models.command import main
+
+ended = {{}}
+for line in {LINES!r}:
+    sys.argv = ["forewarn", *line.split()]
+    out, err, code = io.StringIO(), io.StringIO(), None
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+    ended[line] = [code, out.getvalue(), err.getvalue()]
+print(json.dumps([lacking, ended]))
 """
+"""Loads every module and runs every line in one process, whose start is the dear part."""
+
 NEED_AN_EXTRA = {
     "features.partitions": "training",
     "models.book.partitions": "training",
@@ -61,9 +90,17 @@ def packages(lock: str) -> set[str]:
     return {canonicalize_name(name) for name in pinned}
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of loading every module, and of every line: its code, output and errors."""
+
+    lacking: dict[str, str]
+    ended: dict[str, tuple[int | None, str, str]]
+
+
 @pytest.fixture(scope="module")
-def without(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return variables of processes that find only what the lock of the demonstration installs."""
+def tried(tmp_path_factory: pytest.TempPathFactory) -> Tried:
+    """Return what a process does that finds only what the lock of the demonstration installs."""
     more = packages("requirements-dev.lock") - packages("requirements.lock")
     refused = {
         module
@@ -77,72 +114,71 @@ def without(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     place = tmp_path_factory.mktemp("refusing")
     (place / "sitecustomize.py").write_text(REFUSING.format(refused=refused))
     paths = [str(place), str(ROOT)]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "200"}
+    told = subprocess.run(
+        [sys.executable, "-c", TRYING_ALL],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "COLUMNS": "200",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+        },
+        cwd=place,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    lacking, ended = json.loads(told.stdout)
+    return Tried(lacking, {line: tuple(found) for line, found in ended.items()})
 
 
-def test_only_training_brokers_and_the_tools_for_agents_need_an_extra(
-    without: dict[str, str],
-) -> None:
+def test_only_training_brokers_and_the_tools_for_agents_need_an_extra(tried: Tried) -> None:
     """Every other module loads; these are loaded when they are used."""
-    told = subprocess.run(
-        [sys.executable, "-c", LOADING_ALL], env=without, capture_output=True, text=True, check=True
-    ).stdout
-    lacking = dict(line.split() for line in told.splitlines())
-    assert {name: extra_with(module) for name, module in lacking.items()} == NEED_AN_EXTRA
+    found = {name: extra_with(module) for name, module in tried.lacking.items()}
+    assert found == NEED_AN_EXTRA
 
 
-def test_every_command_is_listed(without: dict[str, str]) -> None:
+def test_every_command_is_listed(tried: Tried) -> None:
     """Help tells of the training commands too: whoever asks for one learns what it needs."""
-    told = subprocess.run(
-        command("--help"), env=without, capture_output=True, text=True, check=True
-    ).stdout
+    code, told, _ = tried.ended["--help"]
+    assert code == 0
     for name in ("demo", "serve", "watch", "train", "search", "promote"):
         assert re.search(rf"^│ {name} ", told, re.MULTILINE), name
 
 
 @pytest.mark.parametrize(
-    ("arguments", "module", "extra"),
+    ("line", "module", "extra"),
     [
-        (
-            "search --source events --data . --candles c --out o --to 2030-01-01",
-            "optuna",
-            "training",
-        ),
-        ("features --data . --engine dask", "distributed", "training"),
-        ("score --accounts iceberg://a/b.c --market m --out o", "pyiceberg", "tables"),
-        ("mcp --url http://127.0.0.1:9", "mcp", "mcp"),
-        ("consume --broker nats://127.0.0.1:9 --store {store}", "nats", "streams"),
-        ("consume --broker kafka://127.0.0.1:9 --store {store}", "confluent_kafka", "streams"),
+        (LINES[1], "optuna", "training"),
+        (LINES[2], "distributed", "training"),
+        (LINES[3], "pyiceberg", "tables"),
+        (LINES[4], "mcp", "mcp"),
+        (LINES[5], "nats", "streams"),
+        (LINES[6], "confluent_kafka", "streams"),
     ],
 )
 def test_what_is_missing_is_named_with_its_extra(
-    without: dict[str, str], arguments: str, module: str, extra: str, tmp_path: Path
+    tried: Tried, line: str, module: str, extra: str
 ) -> None:
     """One sentence, no traceback."""
-    words = arguments.format(store=f"sqlite:///{tmp_path / 'store.sqlite3'}").split()
-    told = subprocess.run(command(*words), env=without, capture_output=True, text=True, check=False)
-    assert told.returncode == 2
-    assert told.stderr == (
-        f"forewarn {words[0]} needs {module}, which is not installed: it comes with "
+    command, _, _ = line.partition(" ")
+    code, _, told = tried.ended[line]
+    assert code == 2
+    assert told == (
+        f"forewarn {command} needs {module}, which is not installed: it comes with "
         f"the extra {extra!r}, whose packages requirements-dev.lock pins\n"
     )
 
 
-def test_serve_lists_every_extra_that_its_settings_need(without: dict[str, str]) -> None:
+def test_serve_lists_every_extra_that_its_settings_need(tried: Tried) -> None:
     """Each by the setting that asks for it, at start; nothing is served and nothing is traced."""
-    collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
-    told = subprocess.run(
-        command("serve", "--mcp"),
-        env={**without, **collector},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert told.returncode == 2
+    code, _, told = tried.ended["serve --mcp"]
+    assert code == 2
     needs = "which is not installed: it comes with the extra"
     pinned = "whose packages requirements-dev.lock pins"
     exporter = "opentelemetry.exporter.otlp.proto.http"
-    assert told.stderr.splitlines() == [
+    assert told.splitlines() == [
         f"--mcp: needs mcp, {needs} 'mcp', {pinned}",
         f"$OTEL_EXPORTER_OTLP_ENDPOINT: needs {exporter}, {needs} 'tracing', {pinned}",
     ]
