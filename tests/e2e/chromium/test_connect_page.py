@@ -1,15 +1,15 @@
 """The page Connect in a browser: written by an administrator, seen by others as not theirs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from browser import Watched, launched, watching
+from browser import Watched, watching
 from local import listening
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from serving.application.deployment import read_deployment
 from serving.application.scoring import ScoringService
@@ -31,14 +31,16 @@ SCOPES = {"admin": ["read", "admin"], "reader": ["read"]}
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service over an empty store, with a tab for each key."""
+    """A service over an empty store, and a tab of whoever asks for one."""
 
     store: Store
-    tabs: dict[str, Watched]
+    tab: Callable[[str], Watched]
 
 
 @pytest.fixture
-def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+def service(
+    chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Service]:
     """Yield a service that can seal what it is given."""
     monkeypatch.setenv(VARIABLE, new_key())
     settings = Settings(store=f"sqlite:///{tmp_path / 'book.sqlite3'}")
@@ -52,15 +54,16 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
     gate = Admission(settings, Keyring(desk.keys))
     with (
         listening(Api(routes(OPERATIONS), desk=desk, gate=gate)) as url,
-        launched() as browser,
         ExitStack() as stack,
     ):
-        tabs = {}
-        for name, token in tokens.items():
-            tabs[name] = stack.enter_context(watching(browser, url))
-            script = f"sessionStorage.setItem('forewarn.key', '{token}')"
-            tabs[name].page.context.add_init_script(script)
-        yield Service(store, tabs)
+
+        def tab(name: str) -> Watched:
+            found = stack.enter_context(watching(chromium, url))
+            script = f"sessionStorage.setItem('forewarn.key', '{tokens[name]}')"
+            found.page.context.add_init_script(script)
+            return found
+
+        yield Service(store, tab)
     store.close()
 
 
@@ -112,7 +115,7 @@ def note(store: Store) -> None:
 
 def test_an_administrator_connects_and_sees_how_it_stands(service: Service) -> None:
     """Pasted address and endpoint are written; state, age, lag and mismatches are shown."""
-    tab = service.tabs["admin"]
+    tab = service.tab("admin")
     page = tab.open("/desk/connect")
     expect(page.get_by_text("Nothing is followed yet.")).to_be_visible()
     expect(page.locator("#venue")).to_have_value("aave-v3")
@@ -143,7 +146,7 @@ def test_an_administrator_connects_and_sees_how_it_stands(service: Service) -> N
 
 def test_a_read_only_key_of_an_exchange_is_handed_over_and_forgotten(service: Service) -> None:
     """The fields are those of the exchange; what was typed is sealed and nowhere on the page."""
-    tab = service.tabs["admin"]
+    tab = service.tab("admin")
     page = tab.open("/desk/connect")
     expect(page.locator("#venue")).to_have_value("aave-v3")
     page.locator("#venue").select_option("okx")
@@ -170,7 +173,7 @@ def test_a_read_only_key_of_an_exchange_is_handed_over_and_forgotten(service: Se
 
 def test_what_is_wrong_is_told_where_it_was_typed(service: Service) -> None:
     """An address that is none is refused with its place, and nothing is written."""
-    page = service.tabs["admin"].open("/desk/connect")
+    page = service.tab("admin").open("/desk/connect")
     expect(page.locator("#venue")).to_have_value("aave-v3")
     fill(page, addresses="0x12", rpc="https://eth.example", name="mine")
     page.locator("#follow").click()
@@ -188,7 +191,7 @@ def test_what_is_wrong_is_told_where_it_was_typed(service: Service) -> None:
 
 def test_a_key_that_may_not_sees_why(service: Service) -> None:
     """Everything is off with the reason, nothing is asked for, and nothing fails."""
-    tab = service.tabs["reader"]
+    tab = service.tab("reader")
     page = tab.open("/desk/connect")
     expect(page.locator("#may-not-connect")).to_contain_text("needs a key with the scope admin")
     for field in ("venue", "addresses", "rpc", "name", "follow"):
@@ -236,7 +239,7 @@ def note_exchange(store: Store) -> None:
 
 def test_an_exchange_is_connected_by_a_key_that_is_never_shown(service: Service) -> None:
     """Its figures stand beside the rules', and who is not judged is not called equal."""
-    tab = service.tabs["admin"]
+    tab = service.tab("admin")
     page = tab.open("/desk/connect")
     expect(page.locator("#venue option")).not_to_have_count(0)
     page.locator("#venue").select_option("bybit")

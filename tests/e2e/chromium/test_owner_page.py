@@ -7,11 +7,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from browser import Watched, launched, watching
+from browser import Watched, watching
 from governed_books import NOON
 from local import listening
 from order_books import RULES, SECOND, Clock, give, key_file, lay_owned, watcher
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from serving.application.scoring import ScoringService
 from serving.http.admission import Admission, Keyring
@@ -26,7 +26,7 @@ DOCUMENT = Path(__file__).resolve().parents[3] / "models" / "allocation" / "ALLO
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Watched]:
+def desk(chromium: Browser, tmp_path: Path) -> Iterator[Watched]:
     """Yield a browser on a service over two vaults whose orders are ready."""
     settings = Settings(store=f"sqlite:///{tmp_path / 'book.sqlite3'}")
     store = open_store(str(settings.store))
@@ -43,8 +43,7 @@ def desk(tmp_path: Path) -> Iterator[Watched]:
     gate = Admission(settings, Keyring(service.keys))
     with (
         listening(Api(routes(OPERATIONS), desk=service, gate=gate)) as url,
-        launched() as browser,
-        watching(browser, url) as watched,
+        watching(chromium, url) as watched,
     ):
         expect.set_options(timeout=20_000)
         yield watched

@@ -8,6 +8,7 @@ import browser
 import httpx
 import local
 import pytest
+from browser import Watched
 from playwright.sync_api import Browser
 
 from serving.demo.run import CHAMPION
@@ -76,9 +77,16 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Return the system's browser."""
-    with browser.launched() as found:
+def desktop(chromium: Browser, origin: str) -> Iterator[Watched]:
+    """Return a tab that keeps what it has loaded."""
+    with browser.watching(chromium, origin) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def phone(chromium: Browser, origin: str) -> Iterator[Watched]:
+    """Return a narrow tab whose reader prefers German."""
+    with browser.watching(chromium, origin, locale="de", viewport=PHONE) as found:
         yield found
 
 
@@ -95,39 +103,38 @@ def path_of(page: str, origin: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_nothing_is_said_that_no_table_says(chromium: Browser, origin: str, page: str) -> None:
+def test_nothing_is_said_that_no_table_says(desktop: Watched, page: str) -> None:
     """Once the scripts have drawn: names, numbers and dates are left, and no sentence."""
-    with browser.watching(chromium, origin) as watched:
-        shown = watched.open(f"{path_of(page, origin)}?lang=eo")
-        texts = {NAMES.sub("", text.strip()) for text in shown.evaluate(TEXTS)}
-        assert any(MARK in text for text in texts)
-        assert [text for text in sorted(texts) if SENTENCE.search(text)] == []
+    shown = desktop.open(f"{path_of(page, desktop.origin)}?lang=eo")
+    texts = {NAMES.sub("", text.strip()) for text in shown.evaluate(TEXTS)}
+    assert any(MARK in text for text in texts)
+    assert [text for text in sorted(texts) if SENTENCE.search(text)] == []
 
 
 @pytest.mark.parametrize("page", [*PAGES, "model", "rules"])
-def test_german_fits_a_phone(chromium: Browser, origin: str, page: str) -> None:
+def test_german_fits_a_phone(phone: Watched, page: str) -> None:
     """Nothing sticks out of the page, no serious fault by axe, and it is said to be German."""
-    with browser.watching(chromium, origin, locale="de", viewport=PHONE) as watched:
-        shown = watched.open(path_of(page, origin))
-        assert shown.locator("html").get_attribute("lang") == "de"
-        root = "document.documentElement"
-        assert shown.evaluate(f"{root}.scrollWidth - {root}.clientWidth") <= 0
-        assert watched.grave() == []
+    shown = phone.open(path_of(page, phone.origin))
+    assert shown.locator("html").get_attribute("lang") == "de"
+    root = "document.documentElement"
+    assert shown.evaluate(f"{root}.scrollWidth - {root}.clientWidth") <= 0
+    assert phone.grave() == []
 
 
-def test_a_choice_on_the_page_is_kept(chromium: Browser, origin: str) -> None:
+def test_a_choice_on_the_page_is_kept(desktop: Watched) -> None:
     """German is chosen once; the next page speaks it, with its numbers and its answers."""
-    with browser.watching(chromium, origin) as watched:
-        page = watched.open(path_of("account", origin))
-        page.select_option("#language", "de")
-        page.wait_for_url("**?lang=de")
-        page.goto(f"{origin}{path_of('account', origin)}")
-        page.wait_for_load_state("networkidle")
-        assert page.locator("#verdict-title").inner_text() == "Was die Regeln sagen"
-        ends = [page.locator(at).bounding_box() for at in (".brand", "#theme")]
-        tops = [box["y"] + box["height"] / 2 for box in ends if box]
-        assert abs(tops[0] - tops[1]) < 8  # one line, the button too
-        assert "%" in page.locator("#ratio").inner_text()
-        assert "," in page.locator("#ratio").inner_text()
-        assert page.locator(".chart table").is_visible()
-        assert "fallen, um den Liquidationspreis zu erreichen" in page.inner_text("#sentence")
+    desktop.forget()
+    path = path_of("account", desktop.origin)
+    page = desktop.open(path)
+    assert page.locator("html").get_attribute("lang") == "en"
+    page.select_option("#language", "de")
+    page.wait_for_url("**?lang=de")
+    desktop.open(path)
+    assert page.locator("#verdict-title").inner_text() == "Was die Regeln sagen"
+    ends = [page.locator(at).bounding_box() for at in (".brand", "#theme")]
+    tops = [box["y"] + box["height"] / 2 for box in ends if box]
+    assert abs(tops[0] - tops[1]) < 8  # one line, the button too
+    assert "%" in page.locator("#ratio").inner_text()
+    assert "," in page.locator("#ratio").inner_text()
+    assert page.locator(".chart table").is_visible()
+    assert "fallen, um den Liquidationspreis zu erreichen" in page.inner_text("#sentence")
