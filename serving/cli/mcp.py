@@ -25,8 +25,6 @@ def mcp(
     ] = None,
 ) -> None:
     """Serve an agent the tools over standard input and output; they read and never write."""
-    from serving.mcp.stdio import serve_local, serve_remote
-
     if url is not None and (bundle is not None or store is not None):
         raise typer.BadParameter(
             "a service has a bundle and a store of its own", param_hint="--url"
@@ -34,6 +32,10 @@ def mcp(
     if url is not None and not url.startswith(("http://", "https://")):
         raise typer.BadParameter("is no URL of http or https", param_hint="--url")
     if url is not None:
+        from serving.mcp.remote import serve_remote
+
         serve_remote(url, key=os.environ.get(KEY))
     else:
+        from serving.mcp.stdio import serve_local
+
         serve_local(bundle, store)

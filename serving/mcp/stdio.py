@@ -1,4 +1,4 @@
-"""The tools over standard input and output: asking a service, or the API in this process."""
+"""The tools over standard input and output, asking the API in this process."""
 
 from pathlib import Path
 
@@ -10,11 +10,6 @@ from serving.mcp.asking import Api
 from serving.mcp.tools import server
 from serving.routes import OPERATIONS
 from serving.settings import Settings
-
-
-def serve_remote(url: str, *, key: str | None) -> None:
-    """Serve one agent the tools of a running service, until it ends the session."""
-    server(Api(url, key=key)).run("stdio")
 
 
 def serve_local(bundle: Path | None, store: str | None) -> None:

@@ -1,11 +1,10 @@
 """An agent's session over MCP with the SDK's own client: real processes, both transports."""
 
 import json
-import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,10 +12,12 @@ from urllib.parse import quote
 import anyio
 import httpx
 import pytest
+from commands import within
 from local import book
 from services import command, serving
 
 from serving.application.sample_book import lay
+from serving.cli.mcp import KEY
 from serving.store import open_store
 
 mcp = pytest.importorskip("mcp", reason="the extra mcp is not installed")
@@ -45,28 +46,65 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
     return url
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running service whose accounts were assessed, and keys by what they may."""
+
+    url: str
+    keys: Mapping[str, str]
+
+    def api(self) -> httpx.Client:
+        """Return a client of the API with a key that may everything asked here."""
+        return httpx.Client(base_url=self.url, timeout=60, headers=bearer(self.keys["both"]))
+
+
+def bearer(key: str | None) -> dict[str, str]:
+    """Return the header of a key, none without one."""
+    return {} if key is None else {"Authorization": f"Bearer {key}"}
+
+
+def token(store: str, *scopes: str) -> str:
+    """Return a new key of a store."""
+    options = [part for scope in scopes for part in ("--scope", scope)]
+    done = within("keys", "create", "--store", store, "--label", "agent", *options)
+    assert done.exit_code == 0, done.output
+    return next(word for word in done.output.split() if word.startswith("fw_"))
+
+
 @pytest.fixture(scope="module")
-def service(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Yield the URL of a running service whose accounts were assessed."""
+def service(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Yield a running service that asks for keys."""
+    given = {"read": ["read"], "write": ["write"], "both": ["read", "write"]}
+    keys = {name: token(database, *scopes) for name, scopes in given.items()}
     log = tmp_path_factory.mktemp("mcp") / "serve.log"
-    options = ("--store", database, "--bundle", CHAMPION, "--mcp")
-    with serving(log, *options) as client:
-        listed = client.get("/v1/accounts").json()["accounts"]
-        names = [account["account"] for account in listed]
-        answer = client.post("/v1/assessments", json={"accounts": names})
+    with serving(log, "--store", database, "--bundle", CHAMPION, "--mcp") as client:
+        found = Service(str(client.base_url).rstrip("/"), keys)
+        with found.api() as api:
+            listed = api.get("/v1/accounts").json()["accounts"]
+            names = [account["account"] for account in listed]
+            answer = api.post("/v1/assessments", json={"accounts": names})
         assert answer.status_code == 200, answer.text
-        yield str(client.base_url).rstrip("/")
+        yield found
 
 
-def over_http(url: str, mode: str) -> AbstractAsyncContextManager[Any]:
-    """Return a client of the service's own endpoint."""
-    return mcp.Client(f"{url}/mcp", mode=mode)
+@asynccontextmanager
+async def over_http(url: str, key: str | None, mode: str) -> AsyncIterator[Any]:
+    """Yield a client of the service's own endpoint."""
+    import httpx2  # noqa: PLC0415 - comes with the extra
+    from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415
+
+    async with httpx2.AsyncClient(headers=bearer(key), timeout=60.0) as http:
+        transport = streamable_http_client(f"{url}/mcp", http_client=http)
+        async with mcp.Client(transport, mode=mode) as connected:
+            yield connected
 
 
-def over_pipes(*arguments: str | Path, mode: str) -> AbstractAsyncContextManager[Any]:
+def over_pipes(
+    *arguments: str | Path, mode: str, **environment: str
+) -> AbstractAsyncContextManager[Any]:
     """Return a client of a `forewarn mcp` process."""
     line = command("mcp", *arguments)
-    parameters = mcp.StdioServerParameters(command=sys.executable, args=line[1:])
+    parameters = mcp.StdioServerParameters(command=sys.executable, args=line[1:], env=environment)
     return mcp.Client(mcp.stdio_client(parameters), mode=mode)
 
 
@@ -164,17 +202,18 @@ def played(client: AbstractAsyncContextManager[Any]) -> None:
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_an_agent_over_http(service: str, mode: str) -> None:
+def test_an_agent_over_http(service: Service, mode: str) -> None:
     """At the service's own `/mcp`, by the present protocol and the one before."""
-    played(over_http(service, mode))
+    played(over_http(service.url, service.keys["read"], mode))
 
 
-def test_an_agent_over_pipes_to_a_service(service: str) -> None:
-    """`forewarn mcp --url`: the tools of a running service."""
-    played(over_pipes("--url", service, mode="auto"))
+def test_an_agent_over_pipes_to_a_service(service: Service) -> None:
+    """`forewarn mcp --url`: the tools of a running service, with the key of the environment."""
+    key = {KEY: service.keys["read"]}
+    played(over_pipes("--url", service.url, mode="auto", **key))
 
 
-def test_an_agent_over_pipes_on_a_store(service: str, database: str) -> None:
+def test_an_agent_over_pipes_on_a_store(service: Service, database: str) -> None:
     """`forewarn mcp --store --bundle`: no service is asked; the assessments are the store's."""
     assert service
     played(over_pipes("--store", database, "--bundle", CHAMPION, mode="auto"))
@@ -184,16 +223,15 @@ Asked = tuple[str, dict[str, Any], tuple[str, str, dict[str, Any] | None]]
 """A tool, its arguments, and the request of the API that asks the same."""
 
 
-def asked(url: str) -> list[Asked]:
+def asked(client: httpx.Client) -> list[Asked]:
     """Return every tool beside the request that its description stands for."""
-    with httpx.Client(base_url=url) as client:
-        listed = client.get("/v1/accounts", params={"order": "rank"}).json()["accounts"]
-        parameters = client.get("/v1/terms/parameters").json()["parameters"]
-        stored = client.get(f"/v1/accounts/{listed[0]['account']}").json()["account"]
-        owned = {k: v for k, v in stored.items() if v is not None and k != "events"}
-        owned |= {"id": "owned", "owner": "a/b c"}
-        written = client.put("/v1/accounts", json={"accounts": [owned]})
-        assert written.status_code == 200, written.text
+    listed = client.get("/v1/accounts", params={"order": "rank"}).json()["accounts"]
+    parameters = client.get("/v1/terms/parameters").json()["parameters"]
+    stored = client.get(f"/v1/accounts/{listed[0]['account']}").json()["account"]
+    owned = {k: v for k, v in stored.items() if v is not None and k != "events"}
+    owned |= {"id": "owned", "owner": "a/b c"}
+    written = client.put("/v1/accounts", json={"accounts": [owned]})
+    assert written.status_code == 200, written.text
     name = listed[0]["account"]
     owner = "a/b c"
     row = next(each for each in parameters if each["path"] == "mat")
@@ -237,77 +275,57 @@ def without_names(answer: Any) -> Any:
     return [without_names(each) for each in answer] if isinstance(answer, list) else answer
 
 
-def test_every_tool_answers_as_the_api_does(service: str) -> None:
+def test_every_tool_answers_as_the_api_does(service: Service) -> None:
     """To the last digit, in the same structures; nothing is added, left out or reworded."""
-    pairs = asked(service)
-    assert {tool for tool, *_ in pairs} == TOOLS
 
     async def compare() -> None:
-        async with over_http(service, "auto") as client:
+        async with over_http(service.url, service.keys["read"], "auto") as client:
             for tool, arguments, _ in pairs:
                 told[tool] = await called(client, tool, **arguments)
 
     told: dict[str, Any] = {}
-    anyio.run(compare)
-    with httpx.Client(base_url=service, timeout=60) as client:
+    with service.api() as client:
+        pairs = asked(client)
+        assert {tool for tool, *_ in pairs} == TOOLS
+        anyio.run(compare)
         for tool, _, (method, path, body) in pairs:
             answer = client.request(method, path, **({} if body is None else {"json": body}))
             assert answer.status_code == 200, f"{tool}: {answer.text}"
             assert without_names(told[tool]) == without_names(answer.json()), tool
 
 
-def test_a_foreign_host_is_turned_away(service: str) -> None:
+def test_a_foreign_host_is_turned_away(service: Service) -> None:
     """A page that has its own name lead here reaches no tool."""
     headers = {"Host": "evil.example", "Accept": "application/json, text/event-stream"}
-    answer = httpx.post(f"{service}/mcp", json={}, headers=headers)
+    answer = httpx.post(f"{service.url}/mcp", json={}, headers=headers)
     assert answer.status_code == 421
 
 
 def test_a_service_that_cannot_be_reached_is_told_as_a_problem() -> None:
     """Nobody listens there."""
+    from serving.mcp.asking import Api  # noqa: PLC0415 - needs the extra
+    from serving.mcp.tools import server  # noqa: PLC0415
 
     async def play() -> None:
-        async with over_pipes("--url", "http://127.0.0.1:9", mode="auto") as client:
+        async with mcp.Client(server(Api("http://127.0.0.1:9"))) as client:
             result = await client.call_tool("score", {"account": "a"})
             assert problem_of(result)["status"] == 503
 
     anyio.run(play)
 
 
+@pytest.mark.parametrize(("key", "status"), [(None, 401), ("write", 403), ("read", 200)])
 def test_tools_carry_the_scopes_of_their_callers_key(
-    database: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    service: Service, key: str | None, status: int
 ) -> None:
     """Without a key 401, with one that may only write 403, with one that may read the answer."""
-    import httpx2  # noqa: PLC0415 - comes with the extra
-    from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415
+    with service.api() as client:
+        first = {"order": "rank", "limit": 1}
+        name = client.get("/v1/accounts", params=first).json()["accounts"][0]["account"]
 
-    source = Path(database.removeprefix("sqlite:///"))
-    copy = tmp_path / "keys.sqlite3"
-    shutil.copy(source, copy)
-    url = f"sqlite:///{copy}"
+    async def told() -> int:
+        async with over_http(service.url, key and service.keys[key], "auto") as client:
+            result = await client.call_tool("score", {"account": name})
+            return int(problem_of(result)["status"]) if result.is_error else 200
 
-    def token(*scopes: str) -> str:
-        options = [part for scope in scopes for part in ("--scope", scope)]
-        line = command("keys", "create", "--store", url, "--label", "agent", *options)
-        done = subprocess.run(line, capture_output=True, text=True, check=True, timeout=120)
-        return next(word for word in done.stdout.split() if word.startswith("fw_"))
-
-    reader, writer = token("read"), token("write")
-    log = tmp_path_factory.mktemp("keys") / "serve.log"
-    with serving(log, "--store", url, "--bundle", CHAMPION, "--mcp") as client:
-        name = client.get(
-            "/v1/accounts", params={"limit": 1}, headers={"Authorization": f"Bearer {reader}"}
-        ).json()["accounts"][0]["account"]
-
-        async def status(key: str | None) -> int:
-            headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-            address = f"{str(client.base_url).rstrip('/')}/mcp"
-            async with httpx2.AsyncClient(headers=headers, timeout=60.0) as http:
-                transport = streamable_http_client(address, http_client=http)
-                async with mcp.Client(transport) as connected:
-                    result = await connected.call_tool("score", {"account": name})
-                    return int(problem_of(result)["status"]) if result.is_error else 200
-
-        assert anyio.run(status, None) == 401
-        assert anyio.run(status, writer) == 403
-        assert anyio.run(status, reader) == 200
+    assert anyio.run(told) == status

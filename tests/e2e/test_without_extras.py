@@ -74,6 +74,7 @@ NEED_AN_EXTRA = {
     "serving.bulk.iceberg": "tables",
     "serving.mcp.asking": "mcp",
     "serving.mcp.mount": "mcp",
+    "serving.mcp.remote": "mcp",
     "serving.mcp.stdio": "mcp",
     "serving.mcp.tools": "mcp",
     "training.reports.charts": "training",
