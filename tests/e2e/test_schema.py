@@ -18,7 +18,7 @@ from serving.connect.secrets import VARIABLE, new_key
 from serving.http.routing import Operation
 from serving.routes import OPERATIONS
 
-EXAMPLES = 10
+EXAMPLES = 6
 PATIENCE = 60.0
 """Seconds for one answer: the first of a fresh installation compiles its kernels."""
 CHECKS = [
