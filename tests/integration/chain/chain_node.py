@@ -1,17 +1,20 @@
 """A chain of one machine: transactions sent by its unlocked accounts, blocks when they are due."""
 
 import contextlib
+import http.client
 import itertools
+import json
 import os
+import select
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import chain_packages
-import httpx
 from eth_abi.abi import decode, encode
 from services import free_port
 
@@ -72,14 +75,14 @@ class Node:
     """
 
     url: str
-    client: httpx.Client
+    connection: http.client.HTTPConnection
     libraries: dict[str, str] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def ask(self, method: str, *parameters: Any) -> Any:
         """Return what the chain answers."""
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(parameters)}
-        answer = self.client.post(self.url, json=body).json()
+        answer = self._post(body)
         if "error" in answer:
             raise Refused(str(answer["error"]))
         return answer["result"]
@@ -92,7 +95,7 @@ class Node:
             {"jsonrpc": "2.0", "id": number, "method": method, "params": list(each)}
             for number, each in enumerate(parameters)
         ]
-        answers = self.client.post(self.url, json=bodies).json()
+        answers = self._post(bodies)
         if isinstance(answers, dict):
             raise Refused(str(answers))
         by_number = {answer["id"]: answer for answer in answers}
@@ -100,6 +103,15 @@ class Node:
         if refused:
             raise Refused(str(refused[0]["error"]))
         return [by_number[number]["result"] for number in range(len(bodies))]
+
+    def _post(self, body: object) -> Any:
+        """Return the answer to a body, both JSON; a connection that was closed is opened anew."""
+        connection = self.connection
+        if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
+            connection.close()
+        content = json.dumps(body).encode()
+        connection.request("POST", "/", content, {"Content-Type": "application/json"})
+        return json.load(connection.getresponse())
 
     def fund(self, addresses: Sequence[str]) -> None:
         """Give addresses what they pay their transactions with."""
@@ -114,7 +126,7 @@ class Node:
             if receipt is not None and receipt["status"] == "0x1"
         ]
 
-    @property
+    @cached_property
     def accounts(self) -> list[str]:
         """Return the unlocked accounts."""
         stated: list[str] = self.ask("eth_accounts")
@@ -144,11 +156,19 @@ class Node:
         self, contract: Contract, name: str, arguments: Sequence[Sequence[Any]]
     ) -> list[Any]:
         """Return what a function returns now for many arguments."""
+        return self._called(name, [(contract, each) for each in arguments])
+
+    def read_each(self, contracts: Sequence[Contract], name: str, *arguments: Any) -> list[Any]:
+        """Return what a function of many contracts of one kind returns now."""
+        return self._called(name, [(each, arguments) for each in contracts])
+
+    def _called(self, name: str, calls: Sequence[tuple[Contract, Sequence[Any]]]) -> list[Any]:
+        """Return what calls of a function return now, all at once."""
         wishes = [
             ({"to": contract.address, "data": contract.data(name, *each)}, "latest")
-            for each in arguments
+            for contract, each in calls
         ]
-        types = contract.outputs(name)
+        types = calls[0][0].outputs(name) if calls else []
         answers = [
             decode(types, bytes.fromhex(each[2:])) for each in self.ask_many("eth_call", wishes)
         ]
@@ -204,6 +224,8 @@ def running(*options: str) -> Iterator[Node]:
         str(chain_packages.anvil()),
         *("--host", "127.0.0.1", "--port", str(port), "--silent", "--no-mining"),
         *("--gas-limit", "2000000000", "--code-size-limit", "50000", "--auto-impersonate"),
+        # States of older blocks than anybody asks about are forgotten rather than written down.
+        *("--prune-history", "500"),
         *options,
     ]
     # What the chain writes of its old states, gigabytes in a long run, goes with it.
@@ -211,8 +233,9 @@ def running(*options: str) -> Iterator[Node]:
         environment = {"PATH": os.environ["PATH"], "HOME": home}
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
         try:
-            with httpx.Client(timeout=120) as client:
-                node = Node(f"http://127.0.0.1:{port}", client)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+            with contextlib.closing(connection):
+                node = Node(f"http://127.0.0.1:{port}", connection)
                 _await(node, process)
                 yield node
         finally:
@@ -222,10 +245,11 @@ def running(*options: str) -> Iterator[Node]:
 
 def _await(node: Node, process: subprocess.Popen[bytes]) -> None:
     """Wait until the chain answers."""
-    for _ in range(600):
+    for _ in range(3000):
         assert process.poll() is None, "the chain ended by itself"
-        with contextlib.suppress(httpx.HTTPError):
+        with contextlib.suppress(OSError, http.client.HTTPException):
             node.ask("eth_chainId")
             return
-        time.sleep(0.05)
+        node.connection.close()
+        time.sleep(0.01)
     raise AssertionError("the chain does not answer")

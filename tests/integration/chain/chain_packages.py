@@ -5,6 +5,7 @@ the venues' sources have licences of their own.
 """
 
 import fcntl
+import functools
 import hashlib
 import json
 import subprocess
@@ -36,11 +37,13 @@ APART = {
 """By set: a package of which one directory alone is fetched, and that directory."""
 
 
+@functools.cache
 def installed() -> Path:
     """Return the directory of the packages, installing them where they are not; or skip."""
     return npm_packages.installed(PACKAGES)
 
 
+@functools.cache
 def contracts(name: str) -> dict[str, Any]:
     """Return compiled contracts by name, compiling them where that was not done yet.
 

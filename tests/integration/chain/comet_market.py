@@ -49,6 +49,10 @@ class CometMarket:
         """Call the market in the next block; return the transaction's hash."""
         return self.node.post(sender, self.comet.address, self.comet.data(name, *arguments))
 
+    def prices(self) -> list[int]:
+        """Return the price of every asset, the base asset's first, 8 decimals."""
+        return self.node.read_each(self.feeds, "latestAnswer")
+
     def set_price(self, place: int, price: int) -> str:
         """Set the price of an asset, 0 for the base asset, 8 decimals."""
         feed = self.feeds[place]
@@ -130,10 +134,12 @@ class CometLife:
 
     def _borrow(self) -> str | None:
         user, market = self._user(), self.market
-        prices = [market.node.read(feed, "latestAnswer") for feed in market.feeds[1:]]
+        prices = market.prices()[1:]
+        asked = [(user, token.address) for token in market.tokens]
+        held = market.node.read_many(market.comet, "userCollateral", asked)
         worth = sum(
-            self._held(user, place) * price * 75 // (100 * 10 ** (18, 8, 6)[place % 3])
-            for place, price in enumerate(prices)
+            amount * price * 75 // (100 * 10 ** (18, 8, 6)[place % 3])
+            for place, (price, (amount, _)) in enumerate(zip(prices, held, strict=True))
         )
         free = worth // 100 - market.node.read(market.comet, "borrowBalanceOf", user)
         amount = int(free * self.chance.choice((self.chance.random(), 0.98)))
@@ -169,8 +175,9 @@ class CometLife:
         market, common = self.market, self.chance.uniform(0.75, 1.25)
         if self.chance.random() < 0.05:
             return market.set_price(self.chance.randrange(len(market.feeds)), 0)
+        prices = market.prices()
         for place, first in enumerate(market.first[1:], start=1):
-            before = market.node.read(market.feeds[place], "latestAnswer") or first
+            before = prices[place] or first
             moved = int(before * common * self.chance.uniform(0.97, 1.03))
             market.set_price(place, min(max(moved, int(first * LEAST)), int(first * MOST)))
         return market.set_price(0, int(market.first[0] * self.chance.uniform(0.97, 1.03)))

@@ -1,6 +1,6 @@
 """An isolated pool of Venus on a test chain, of its package's own code: four assets.
 
-Interest is a thousand times a year's usual a block, so that a few blocks tell.
+Interest is five thousand times a year's usual a block, so that a few blocks tell.
 """
 
 import random
@@ -101,7 +101,7 @@ def listed(
         artefacts,
         "JumpRateModelV2",
         *(WAD // 50, WAD // 5, WAD // 5, 8 * WAD // 10, acm.address),
-        *(False, 10_000),
+        *(False, 2_000),
     )
     token = node.deploy(core, "FaucetToken", 10**9 * 10**decimals, name, decimals, name)
     fresh = behind(node, artefacts, "VToken", False, 10_000, WAD)  # noqa: FBT003
@@ -290,7 +290,7 @@ class IsolatedLife:
         return market.post(market.admin, market.oracle, "set", market.markets[asset].address, 0)
 
     def _time(self) -> None:
-        self.market.node.ask("anvil_mine", hex(self.chance.choice((1, 20, 500))))
+        self.market.node.ask("anvil_mine", hex(self.chance.choice((1, 10, 60))))
         self.done["time"] += 1
 
     def _terms(self) -> str:
@@ -348,7 +348,7 @@ class IsolatedLife:
             `healAccount`.
         """
         market = self.market
-        before = [market.node.read(each, "balanceOf", user) for each in market.markets.values()]
+        before = market.node.read_each(list(market.markets.values()), "balanceOf", user)
         self.used()
         if name == "liquidateBorrow":
             debt, amount, collateral = arguments
@@ -367,7 +367,7 @@ class IsolatedLife:
             if log["topics"][0] in (topics[LIQUIDATION], topics[HEALING]):
                 asset = assets[log["address"].lower()]
                 repaid[asset] = repaid.get(asset, 0) + int(log["data"][2:66], 16)
-        after = [market.node.read(each, "balanceOf", user) for each in market.markets.values()]
+        after = market.node.read_each(list(market.markets.values()), "balanceOf", user)
         lost = {
             asset: then - now
             for asset, then, now in zip(market.markets, before, after, strict=True)

@@ -1,6 +1,6 @@
 """Venus' core pool on a test chain, of its package's own code: four assets, a pool of e-mode, VAI.
 
-Interest is a hundred times a year's usual a block, so that a few blocks tell.
+Interest is two hundred times a year's usual a block, so that a few blocks tell.
 """
 
 import random
@@ -117,7 +117,7 @@ def listed(market: VenusMarket, name: str, about: tuple[int, int, tuple[int, int
     decimals, price, percents = about
     acm = node.deploy(artefacts, "AccessControlManagerMock", admin)
     curve = node.deploy(
-        artefacts, "JumpRateModel", WAD // 50, WAD // 5, WAD // 5, 8 * WAD // 10, 100_000
+        artefacts, "JumpRateModel", WAD // 50, WAD // 5, WAD // 5, 8 * WAD // 10, 50_000
     )
     token = node.deploy(artefacts, "FaucetToken", 10**9 * 10**decimals, name, decimals, name)
     fresh = node.deploy(
@@ -312,7 +312,7 @@ class VenusLife:
         return market.post(market.admin, market.oracle, "bound", place, *bounds)
 
     def _time(self) -> None:
-        self.market.node.ask("anvil_mine", hex(self.chance.choice((1, 20, 500))))
+        self.market.node.ask("anvil_mine", hex(self.chance.choice((1, 10, 60))))
         self.done["time"] += 1
 
     def _terms(self) -> str:
