@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,12 @@ Ints = npt.NDArray[np.int64]
 Names = npt.NDArray[np.object_]
 
 HOUR = 3600
+LOOKBACK = timedelta(hours=722)
+"""How far back any feature looks, the candle that it begins in included.
+
+Stated here, so that whoever reads no more than that of a past need not load the features.
+"""
+
 COLUMNS = ("open", "high", "low", "close", "volume")
 """What a candle holds."""
 

@@ -50,9 +50,6 @@ FEATURES: tuple[Feature, ...] = tuple(feature for family in FAMILIES for feature
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 BY_NAME: Mapping[str, Feature] = {feature.name: feature for feature in FEATURES}
 
-LOOKBACK = max(feature.lookback for feature in FEATURES) + timedelta(hours=1)
-"""How far back any feature looks, the candle that it begins in included."""
-
 MARKET: tuple[str, ...] = tuple(f.name for f in FEATURES if f.scope == "market")
 """What the path and its distance tell: no owner, no venue, no absolute level."""
 

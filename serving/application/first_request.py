@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from features.inputs import HOUR
-from features.pipeline import LOOKBACK
+from features.inputs import HOUR, LOOKBACK
 from models.margin.fixed_point import RAY
 
 ASSET, MARKET = "ETH", "ETH-B"

@@ -14,8 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import sqlalchemy as sa
 
-from features.inputs import HOUR, Candles, Tables
-from features.pipeline import LOOKBACK
+from features.inputs import HOUR, LOOKBACK, Candles, Tables
 from models.domain import UNPLACED, MarketId, Price
 from models.margin.oracles import TOGETHER, Compared, compared
 from serving.store.columns import microseconds

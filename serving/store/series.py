@@ -7,8 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from features import point_in_time
-from features.inputs import Tables, no_events
-from features.pipeline import LOOKBACK
+from features.inputs import LOOKBACK, Tables, no_events
 from serving.store.engine import Transaction
 from serving.store.schema import FUNDING, OPEN_INTEREST, ORACLE_ROUNDS, RESERVES
 

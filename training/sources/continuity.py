@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.continuity import LEAP, is_leap
-from features.inputs import HOUR, Candles, Ints, seconds
-from features.pipeline import LOOKBACK
+from features.inputs import HOUR, LOOKBACK, Candles, Ints, seconds
 from models.errors import Fault, InvalidInput
 from models.horizons import HORIZONS
 from training.sources import History, select_legs

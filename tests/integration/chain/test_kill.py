@@ -18,7 +18,7 @@ from services import command
 from serving.connect.reading import account_id
 from serving.store import Store, accounts, connections, open_store
 
-KILLS = int(os.environ.get("FOREWARN_CHAIN_KILLS", "4"))
+KILLS = int(os.environ.get("FOREWARN_CHAIN_KILLS", "3"))
 BLOCKS = 6
 NAME = "aave-v3-test-core"
 LONGEST = 60.0
@@ -55,7 +55,7 @@ def killed(aave: AaveMarket, place: Path) -> None:
                 for _ in range(5):
                     life.step()
                 life.mine()
-                time.sleep(chance.uniform(0.05, 0.4))
+                time.sleep(chance.uniform(0.02, 0.2))
             at_random(process, chance)
     life.mine()
     with subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL) as process:
@@ -78,7 +78,7 @@ def caught_up(aave: AaveMarket, store: Store) -> None:
         if blocks and blocks[0].hash == head["hash"]:
             return
         assert time.monotonic() < end
-        time.sleep(0.1)
+        time.sleep(0.02)
 
 
 def compare(aave: AaveMarket, store: Store, user: str) -> None:

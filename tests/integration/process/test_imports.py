@@ -38,6 +38,7 @@ root()
         ),
         (POOLED, {"pandas", "sklearn", "scipy.stats"}),
         (COMMAND, {"numpy", "sqlalchemy", "starlette", "uvicorn", "lightgbm", "mlflow", "bentoml"}),
+        ("import serving.connect.follow", {"pandas", "numba", "scipy", "features.pipeline"}),
         ("import serving.server, models.errors", {"numpy", "sqlalchemy", "lightgbm", "bentoml"}),
     ],
 )

@@ -1,14 +1,23 @@
 """Features on small histories, against values worked out by hand."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from features.inputs import HOUR, Candles, Events, PointInTimeSeries, Tables, no_events
-from features.pipeline import BY_NAME, compute_feature
+from features.inputs import (
+    HOUR,
+    LOOKBACK,
+    Candles,
+    Events,
+    PointInTimeSeries,
+    Tables,
+    no_events,
+)
+from features.pipeline import BY_NAME, FEATURES, compute_feature
 from models.events import EventKind
 
 FIRST = 400_008
@@ -221,3 +230,9 @@ def test_accrual_and_the_next_verdict_are_told() -> None:
     assert value("accrual_hours", known(), accrual_hours=np.inf) == pytest.approx(np.log(169.0))
     assert np.isnan(value("accrual_hours", known()))
     assert value("next_is_liquidatable", known(), price_next=80.0) == 1.0
+
+
+def test_no_feature_looks_further_back_than_is_said() -> None:
+    """The furthest one, and the candle that it begins in."""
+    furthest = max(feature.lookback for feature in FEATURES)
+    assert timedelta(hours=1) + furthest == LOOKBACK
