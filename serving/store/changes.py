@@ -7,6 +7,7 @@ up to it. A transaction that is undone gives its number back. The row is the las
 writer takes; two writers cannot wait for each other over it.
 """
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,12 @@ JUDGED = (ACCOUNTS, PRICES, "state", "terms")
 
 TOPICS = (ACCOUNTS, WISHES, RECEIVERS, *MARKET)
 _NOTED = "forewarn_changes"
+_NUMBER = sa.select(CHANGE_COUNT.c.number)
+_FOLLOWING = (
+    sa.update(CHANGE_COUNT)
+    .values(number=CHANGE_COUNT.c.number + 1)
+    .returning(CHANGE_COUNT.c.number)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +80,21 @@ def number(transaction: sa.Connection) -> None:
     noted: Mapping[tuple[str, str], datetime | None] = transaction.info.pop(_NOTED, {})
     if not noted:
         return
-    following = sa.update(CHANGE_COUNT).values(number=CHANGE_COUNT.c.number + 1)
-    taken = transaction.execute(following.returning(CHANGE_COUNT.c.number)).scalar_one()
-    insert = insertion(transaction.dialect, CHANGES)
-    newer = {name: insert.excluded[name] for name in ("number", "at")}
+    taken = transaction.execute(_FOLLOWING).scalar_one()
     rows = [
         {"topic": topic, "subject": subject, "number": taken, "at": at}
         for (topic, subject), at in noted.items()
     ]
-    over = insert.on_conflict_do_update(index_elements=["topic", "subject"], set_=newer)
-    transaction.execute(over, rows)
+    transaction.execute(_over(transaction.dialect.name), rows)
+
+
+@functools.cache
+def _over(dialect: str) -> sa.Insert:
+    """Return what writes changes over earlier ones of their subjects."""
+    insert = insertion(dialect, CHANGES)
+    newer = {name: insert.excluded[name] for name in ("number", "at")}
+    over: sa.Insert = insert.on_conflict_do_update(index_elements=["topic", "subject"], set_=newer)
+    return over
 
 
 def last(transaction: sa.Connection, topics: Iterable[str] | None = None) -> int:
@@ -94,7 +106,7 @@ def last(transaction: sa.Connection, topics: Iterable[str] | None = None) -> int
         Of which alone; every one where it is left out. 0 where nothing of them ever changed.
     """
     if topics is None:
-        return int(transaction.execute(sa.select(CHANGE_COUNT.c.number)).scalar_one())
+        return int(transaction.execute(_NUMBER).scalar_one())
     rows = [newest(transaction, topic) for topic in topics]
     return max((row.number for row in rows if row is not None), default=0)
 

@@ -88,6 +88,6 @@ def number() -> sa.types.TypeEngine[int]:
     return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def insertion(dialect: Dialect, table: sa.Table) -> Any:
-    """Return an insertion that takes an `ON CONFLICT` clause."""
-    return {"sqlite": sqlite, "postgresql": postgresql}[dialect.name].insert(table)
+def insertion(dialect: str, table: sa.Table) -> Any:
+    """Return an insertion that takes an `ON CONFLICT` clause, for a dialect of that name."""
+    return {"sqlite": sqlite, "postgresql": postgresql}[dialect].insert(table)

@@ -35,6 +35,8 @@ CONSUMING = "consuming "
 DOUBTFUL = 2
 """Lengths of a lease ahead of now beyond which no clock that runs right has set its end."""
 
+_LEASE = sa.select(LEASES).where(LEASES.c.name == sa.bindparam("name"))
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -107,7 +109,7 @@ class Lease:
 
 def leader(transaction: Transaction, name: str) -> Lease | None:
     """Return the lease as it stands; None where nobody ever took it, or it was given back."""
-    row = transaction.execute(sa.select(LEASES).where(LEASES.c.name == name)).first()
+    row = transaction.execute(_LEASE, {"name": name}).first()
     return None if row is None else Lease(holder=str(row.holder), until=row.until)
 
 

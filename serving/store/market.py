@@ -160,19 +160,19 @@ def compared_quotes(
 ) -> dict[MarketId, dict[str, Compared]]:
     """Return prices as `quotes` does, each with what other sources said at that time."""
     among = None if markets is None else {*markets, UNPLACED}
-    chosen = _newest(
+    rows = _newest(
+        transaction,
         PRICES,
         name=("asset",),
         time="observed_at",
         at=at,
         among=among,
         variants=("source", TOGETHER),
+        order=("observed_at", "received_at", "source"),
     )
     names = [field.name for field in fields(Price)]
     reports: dict[MarketId, dict[str, list[Price]]] = {}
-    columns = chosen.selected_columns
-    ordered = chosen.order_by(columns.observed_at, columns.received_at, columns.source)
-    for row in transaction.execute(ordered).mappings():
+    for row in rows:
         price = Price(**{name: row[name] for name in names})
         by_asset = reports.setdefault(_market(row), {})
         by_asset.setdefault(str(row["asset"]), []).append(price)
@@ -208,9 +208,8 @@ def state(
     transaction: Transaction, *, at: datetime, markets: Collection[MarketId] | None = None
 ) -> dict[MarketId, dict[str, int]]:
     """Return the state of every market as it stood at a moment."""
-    chosen = _newest(STATE, name=("name",), time="at", at=at, among=markets)
     by_market: dict[MarketId, dict[str, int]] = {}
-    for row in transaction.execute(chosen).mappings():
+    for row in _newest(transaction, STATE, name=("name",), time="at", at=at, among=markets):
         by_market.setdefault(_market(row), {})[str(row["name"])] = row["value"]
     return by_market
 
@@ -219,14 +218,12 @@ def terms(
     transaction: Transaction, *, at: datetime
 ) -> dict[MarketId, tuple[dict[str, Any], datetime]]:
     """Return the terms of every market in force at a moment, and since when."""
-    chosen = _newest(TERMS, name=(), time="valid_from", at=at, among=None)
-    return {
-        _market(row): (row["body"], row["valid_from"])
-        for row in transaction.execute(chosen).mappings()
-    }
+    rows = _newest(transaction, TERMS, name=(), time="valid_from", at=at, among=None)
+    return {_market(row): (row["body"], row["valid_from"]) for row in rows}
 
 
 def _newest(
+    transaction: Transaction,
     table: sa.Table,
     *,
     name: tuple[str, ...],
@@ -234,11 +231,19 @@ def _newest(
     at: datetime,
     among: Collection[MarketId] | None,
     variants: tuple[str, timedelta] | None = None,
-) -> sa.Select[Any]:
-    """Return a selection of the newest rows of markets; `variants` as of `latest`."""
-    few = None if among is None or len(among) > MOST_CHOSEN else among
-    names = (*MarketId._fields, *name)
-    return latest(table, names=names, time=time, at=at, among=few, variants=variants)
+    order: tuple[str, ...] = (),
+) -> sa.MappingResult:
+    """Return the newest rows of markets; `variants` and `order` as of `latest`."""
+    few = () if among is None or len(among) > MOST_CHOSEN else sorted(among)
+    chosen = latest(
+        table,
+        names=(*MarketId._fields, *name),
+        time=time,
+        chosen=len(MarketId._fields) if few else 0,
+        variants=variants,
+        order=order,
+    )
+    return transaction.execute(chosen, {"at": at, "among": few} if few else {"at": at}).mappings()
 
 
 def _market(row: Mapping[Any, Any]) -> MarketId:

@@ -17,6 +17,8 @@ from serving.store.engine import Transaction
 from serving.store.order_schema import MANDATE_ACCOUNTS, MANDATES, ORDERS
 from serving.store.rows import chunks, insert_new, put
 
+_LIVE = sa.select(ORDERS).where(ORDERS.c.live.is_not(None)).order_by(ORDERS.c.id)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MandateRow:
@@ -181,8 +183,7 @@ def read(
 
 def live(transaction: Transaction) -> list[OrderRow]:
     """Return every order that holds its trigger, oldest first."""
-    chosen = sa.select(ORDERS).where(ORDERS.c.live.is_not(None)).order_by(ORDERS.c.id)
-    return [OrderRow(**row) for row in transaction.execute(chosen).mappings()]
+    return [OrderRow(**row) for row in transaction.execute(_LIVE).mappings()]
 
 
 def last_of(transaction: Transaction, trigger: str) -> OrderRow | None:

@@ -7,6 +7,7 @@ another is claiming; SQLite lets one writer in at a time. A channel that fails i
 a while, and longer each time; its messages wait, those of others do not.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -129,7 +130,7 @@ def post(transaction: Transaction, drafts: Sequence[OutboxMessage], *, now: date
 
 def is_due(transaction: Transaction, *, now: datetime) -> bool:
     """Return whether any message could be claimed."""
-    return transaction.execute(_due(now).limit(1)).first() is not None
+    return transaction.execute(_any_due(), {"now": now}).first() is not None
 
 
 def claim(
@@ -151,7 +152,7 @@ def claim(
     choose
         Picks at most `limit` of the candidates, one per channel.
     """
-    rows = transaction.execute(_due(now).execution_options(yield_per=PAGE))
+    rows = transaction.execute(_due(), {"now": now}, execution_options={"yield_per": PAGE})
     chosen = choose((Candidate(**dict(row)) for row in rows.mappings()), limit)
     rows.close()
     if not chosen:
@@ -165,10 +166,10 @@ def claim(
         .with_for_update(skip_locked=True, key_share=True)
     )
     mine = [str(channel) for (channel,) in transaction.execute(locked)]
-    still = _due(now).where(
+    still = _due().where(
         OUTBOX.c.channel.in_(mine), OUTBOX.c.number.in_([candidate.number for candidate in chosen])
     )
-    numbers = [int(row.number) for row in transaction.execute(still)]
+    numbers = [int(row.number) for row in transaction.execute(still, {"now": now})]
     transaction.execute(
         sa.update(OUTBOX)
         .where(OUTBOX.c.number.in_(numbers))
@@ -314,8 +315,13 @@ def _write_channel(transaction: Transaction, channel: str, row: Mapping[str, Any
     transaction.execute(sa.update(CHANNELS).where(CHANNELS.c.id == channel).values(row))
 
 
-def _due(now: datetime) -> "sa.Select[Any]":
-    """Return the selection of what may be sent now, the most urgent first."""
+@functools.cache
+def _due() -> "sa.Select[Any]":
+    """Return the selection of what may be sent at a moment `now`, the most urgent first.
+
+    It is asked several times a second, and laying it out takes longer than its answer.
+    """
+    now: sa.BindParameter[datetime] = sa.bindparam("now", type_=Time)
     elder = OUTBOX.alias("elder")
     is_first = ~sa.exists().where(
         elder.c.channel == OUTBOX.c.channel,
@@ -348,6 +354,12 @@ def _due(now: datetime) -> "sa.Select[Any]":
         )
         .order_by(OUTBOX.c.urgency, OUTBOX.c.number)
     )
+
+
+@functools.cache
+def _any_due() -> "sa.Select[Any]":
+    """Return the selection of the first that may be sent at a moment `now`."""
+    return _due().limit(1)
 
 
 def dead_letters(transaction: Transaction, *, limit: int = 100) -> list[ClaimedMessage]:

@@ -1,6 +1,7 @@
 """Rows of any table: added exactly once, written over, or the newest of each name."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 
 from models.errors import Fault
 from serving.store.changes import note
-from serving.store.columns import insertion
+from serving.store.columns import Time, insertion
 from serving.store.engine import Transaction
 from serving.store.errors import StoreConflict
 
@@ -98,14 +99,8 @@ def put(
     latest = {tuple([row[name] for name in names]): dict(row) for row in rows}
     # In the order of the keys, so that two writers never wait for each other.
     ordered = [latest[key] for key in sorted(latest)]
-    statement = insertion(transaction.dialect, table)
-    updates = {n: statement.excluded[n] for n in ordered[0] if n not in names}
-    standing = None if gives_way is None else gives_way(statement.excluded)
-    chosen = (
-        statement.on_conflict_do_update(index_elements=names, set_=updates, where=standing)
-        if updates
-        else statement.on_conflict_do_nothing(index_elements=names)
-    )
+    lay = _over_all if gives_way is None else _over
+    chosen = lay(transaction.dialect.name, table, tuple(ordered[0]), gives_way)
     if len(ordered) < MANY:
         transaction.execute(chosen, ordered)
     elif len(ordered) >= BULK and transaction.dialect.name == "postgresql":
@@ -113,6 +108,28 @@ def put(
     else:
         _execute_many(transaction, chosen, ordered)
     note(transaction, table, ordered)
+
+
+def _over(
+    dialect: str,
+    table: sa.Table,
+    columns: tuple[str, ...],
+    gives_way: Callable[[Any], "sa.ColumnElement[bool]"] | None,
+) -> sa.Insert:
+    """Return what writes rows of some columns over those that stand; see `put`."""
+    names = [c.name for c in table.primary_key.columns]
+    statement = insertion(dialect, table)
+    updates = {n: statement.excluded[n] for n in columns if n not in names}
+    standing = None if gives_way is None else gives_way(statement.excluded)
+    chosen: sa.Insert = (
+        statement.on_conflict_do_update(index_elements=names, set_=updates, where=standing)
+        if updates
+        else statement.on_conflict_do_nothing(index_elements=names)
+    )
+    return chosen
+
+
+_over_all = functools.cache(_over)
 
 
 def _execute_many(
@@ -175,16 +192,17 @@ def _copy(
     transaction.exec_driver_sql(f"DROP TABLE {place}")
 
 
+@functools.cache
 def latest(
     table: sa.Table,
     *,
-    names: Sequence[str],
+    names: tuple[str, ...],
     time: str,
-    at: datetime,
-    among: Collection[tuple[str, ...]] | None = None,
+    chosen: int = 0,
     variants: tuple[str, timedelta] | None = None,
+    order: tuple[str, ...] = (),
 ) -> sa.Select[Any]:
-    """Return a selection of the newest rows, at or before a time, of every name.
+    """Return a selection of the newest rows, at or before a time `at`, of every name.
 
     The names are found by stepping through the primary key, not by reading all of the
     history, however long it is.
@@ -193,15 +211,19 @@ def latest(
     ----------
     names, time
         Columns: the first of the primary key, in its order.
-    among
-        First parts of the names that are wanted, of one length; None for all.
+    chosen
+        Length of the first parts of the names that are wanted, which the parameter `among`
+        lists; 0 for all.
     variants
         A further column, and how long before the newest row of a name the newest of every
         other value of that column is wanted, too.
+    order
+        Columns by which the rows are ordered.
     """
+    at: sa.BindParameter[datetime] = sa.bindparam("at", type_=Time)
     prefixes: sa.CTE | None = None
     for depth, name in enumerate(names):
-        prefixes = _steps(table, names[:depth], name, prefixes=prefixes, among=among)
+        prefixes = _steps(table, names[:depth], name, prefixes=prefixes, chosen=chosen)
     if prefixes is None:
         raise ValueError("at least one name is needed")
     other = table.alias("other")
@@ -213,10 +235,10 @@ def latest(
     same = [table.c[name] == prefixes.c[name] for name in names]
     if variants is None:
         joined = prefixes.join(table, sa.and_(*same, table.c[time] == newest))
-        return sa.select(table).select_from(joined)
+        return sa.select(table).select_from(joined).order_by(*(table.c[each] for each in order))
     variant, span = variants
-    first = sa.type_coerce(newest, sa.BigInteger) - span // timedelta(microseconds=1)
-    within = [sa.type_coerce(table.c[time], sa.BigInteger) >= first, table.c[time] <= at]
+    begin = sa.type_coerce(newest, sa.BigInteger) - span // timedelta(microseconds=1)
+    within = [sa.type_coerce(table.c[time], sa.BigInteger) >= begin, table.c[time] <= at]
     place = sa.func.row_number().over(
         partition_by=[*(table.c[name] for name in names), table.c[variant]],
         order_by=table.c[time].desc(),
@@ -227,7 +249,8 @@ def latest(
         .subquery()
     )
     columns = [ranked.c[column.name] for column in table.columns]
-    return sa.select(*columns).where(ranked.c.place == 1)
+    first = sa.select(*columns).where(ranked.c.place == 1)
+    return first.order_by(*(ranked.c[each] for each in order))
 
 
 def _steps(
@@ -236,7 +259,7 @@ def _steps(
     name: str,
     *,
     prefixes: sa.CTE | None,
-    among: Collection[tuple[str, ...]] | None,
+    chosen: int,
 ) -> sa.CTE:
     """Return the distinct values of a key column beneath each prefix of those before it."""
     column, least = table.c[name], sa.func.min(table.c[name])
@@ -248,8 +271,8 @@ def _steps(
         columns = [*parts, beneath.scalar_subquery().label(name)]
         first = sa.select(*columns)
         first = first.where(parts[-1].is_not(None))
-        if among is not None and len(before) == len(next(iter(among), ())):
-            first = first.where(sa.tuple_(*parts).in_(sorted(among)))
+        if len(before) == chosen:
+            first = first.where(sa.tuple_(*parts).in_(sa.bindparam("among", expanding=True)))
     step = first.cte(f"of_{name}", recursive=True)
     same = [table.c[part] == step.c[part] for part in before]
     following = sa.select(least).where(*same, column > step.c[name]).scalar_subquery()
@@ -265,10 +288,15 @@ def chunks(keys: Sequence[str]) -> Iterator[list[str]]:
 
 def insert_new(transaction: Transaction, table: sa.Table, rows: Sequence[Row]) -> set[Key]:
     """Insert the rows whose keys are new and return these keys."""
-    statement = insertion(transaction.dialect, table).on_conflict_do_nothing()
-    returned = statement.returning(*table.primary_key.columns)
-    inserted = transaction.execute(returned, [dict(row) for row in rows])
-    return {tuple(row) for row in inserted}
+    fresh = _fresh(transaction.dialect.name, table)
+    return {tuple(row) for row in transaction.execute(fresh, [dict(row) for row in rows])}
+
+
+@functools.cache
+def _fresh(dialect: str, table: sa.Table) -> Any:
+    """Return what inserts the rows whose keys are new and returns these keys."""
+    statement = insertion(dialect, table).on_conflict_do_nothing()
+    return statement.returning(*table.primary_key.columns)
 
 
 def _stored(

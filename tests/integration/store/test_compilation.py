@@ -29,7 +29,7 @@ def priced(store: Store) -> Store:
 def test_the_newest_prices_are_read_without_compiling(priced: Store, pool: str) -> None:
     """The planner reckons a billion for what steps through an index in a millisecond."""
     names = ("venue", "market", "chain", "asset")
-    chosen = latest(PRICES, names=names, time="observed_at", at=NOW)
+    chosen = latest(PRICES, names=names, time="observed_at").params(at=NOW)
     engine: sa.Engine = getattr(priced, pool)
     with engine.connect() as connection:
         statement = chosen.compile(connection, compile_kwargs={"literal_binds": True})
