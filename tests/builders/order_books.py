@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from alert_crash import verified_channel
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from governed_books import NOON, RATIOS, WAD, lay, price
 
@@ -11,7 +12,7 @@ from models.alerting.policy import default
 from serving.evaluation.assess import Model
 from serving.orders import keeping
 from serving.schemas.orders import MandateBody
-from serving.store import Store, accounts, alerts, consents, market
+from serving.store import Store, accounts, alerts, market
 from serving.store.alerts import OWNER, Receiver
 from serving.watch.watcher import Watcher
 
@@ -51,18 +52,7 @@ def lay_owned(store: Store) -> None:
         alerts.add_receiver(
             transaction, Receiver(receiver=OWNER_NAME, audience=OWNER), (), now=NOON
         )
-        channel = consents.add(
-            transaction,
-            receiver=OWNER_NAME,
-            kind="file",
-            target=OWNER_NAME,
-            secrets_=(),
-            rank=0,
-            actor="test",
-            now=NOON,
-        )
-        code = consents.challenge(transaction, channel, actor="test", now=NOON)
-        assert consents.confirm(transaction, channel, code, actor="test", now=NOON)
+        verified_channel(transaction, OWNER_NAME, now=NOON)
 
 
 def mandate(**changes: Any) -> dict[str, Any]:

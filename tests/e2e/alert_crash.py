@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import sqlalchemy as sa
 
@@ -33,8 +34,8 @@ KILLED = 9
 SENT = "FROM alert_outbox WHERE status = 'sent'"
 COURSES: Mapping[str, tuple[float, ...]] = {
     # Distance of each account to the line in daily moves, pass by pass; at 0 it is liquidatable.
-    "a": (1.5, 1.0, 0.0, 0.0, 9.0, 9.0, 0.0, 9.0, 9.0),
-    "b": (9.0, 0.0, 0.0, 9.0, 9.0, 9.0, 9.0, 0.2, 0.0),
+    "a": (1.5, 0.0, 0.0, 9.0, 9.0, 0.0),
+    "b": (9.0, 0.0, 9.0, 9.0, 0.2, 0.0),
 }
 PASSES = len(COURSES["a"])
 
@@ -50,7 +51,9 @@ def prepare(store: Store) -> None:
         consents.link_key(transaction)
 
 
-def verified_channel(transaction: Any, name: str, *, kind: str = "file", rank: int = 0) -> str:
+def verified_channel(
+    transaction: Any, name: str, *, kind: str = "file", rank: int = 0, now: datetime = START
+) -> str:
     """Add a channel of a receiver and verify it by its code."""
     channel = consents.add(
         transaction,
@@ -60,10 +63,12 @@ def verified_channel(transaction: Any, name: str, *, kind: str = "file", rank: i
         secrets_=(),
         rank=rank,
         actor="test",
-        now=START,
+        now=now,
     )
-    code = consents.challenge(transaction, channel, actor="test", now=START)
-    assert consents.confirm(transaction, channel, code, actor="test", now=START)
+    # A code that nobody guesses at need not be slow to guess.
+    with mock.patch.dict(consents.COST, n=2):
+        code = consents.challenge(transaction, channel, actor="test", now=now)
+        assert consents.confirm(transaction, channel, code, actor="test", now=now)
     return channel
 
 
@@ -191,16 +196,27 @@ class Image:
         return len(messages(self.sent_log)) - int(settled)
 
 
-def images(store: Store, file: Path, into_: Path) -> list[Image]:
-    """Play the history once and keep the disk as it is at every boundary.
+def images(store: Store, file: Path, into_: Path) -> tuple[int, list[Image]]:
+    """Play the history once and keep the disk wherever it changed from boundary to boundary.
 
     A process that is killed leaves exactly these bytes: what it had not written is gone.
+
+    Returns
+    -------
+    tuple
+        How many boundaries there were, and the disks.
     """
     sent_log = file.with_suffix(".jsonl")
-    taken: list[Image] = []
+    taken: dict[tuple[int, int, int], Image] = {}
     number = [0]
+    witness = sqlite3.connect(file)
 
     def keep(boundary: int) -> None:
+        # Another connection's commits are all that moves the version.
+        version = int(witness.execute("PRAGMA data_version").fetchone()[0])
+        at = (number[0], version, sent_log.stat().st_size if sent_log.exists() else 0)
+        if at in taken:
+            return
         directory = into_ / f"{boundary:05d}"
         directory.mkdir(parents=True)
         for part in file.parent.glob(f"{file.name}*"):
@@ -208,14 +224,15 @@ def images(store: Store, file: Path, into_: Path) -> list[Image]:
         (directory / "book.db-shm").unlink(missing_ok=True)
         if sent_log.exists():
             shutil.copy(sent_log, directory / "told.jsonl")
-        taken.append(Image(directory, number[0]))
+        taken[at] = Image(directory, number[0])
 
-    at_boundaries(store, keep)
+    reached = at_boundaries(store, keep)
     dispatcher = Dispatcher(store=store, senders={"file": into(sent_log)}, holder="first", places=1)
     for number[0] in range(PASSES):
         run_pass(store, number[0])
         deliver(dispatcher, now=START + PACE * number[0] + timedelta(seconds=90))
-    return taken
+    witness.close()
+    return reached(), list(taken.values())
 
 
 def hasten(store: Store) -> None:
