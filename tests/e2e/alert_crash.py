@@ -196,6 +196,41 @@ class Image:
         return len(messages(self.sent_log)) - int(settled)
 
 
+def at_changes(
+    store: Store, file: Path, act: Callable[[int], None], also: Callable[[], object] = lambda: None
+) -> Callable[[], int]:
+    """Act at the boundaries between which a SQLite file, or something else, has changed.
+
+    What a process that is killed leaves is the same at all the others.
+
+    Returns
+    -------
+    Callable
+        What counts the boundaries, those at which nothing had changed among them.
+    """
+    witness = sqlite3.connect(file)
+    sa.event.listen(store.engine, "engine_disposed", lambda _: witness.close())
+    seen: set[object] = set()
+
+    def tick(boundary: int) -> None:
+        # The commits of other connections are all that moves the version.
+        (version,) = witness.execute("PRAGMA data_version").fetchone()
+        if (key := (version, also())) not in seen:
+            seen.add(key)
+            act(boundary)
+
+    return at_boundaries(store, tick)
+
+
+def copied(file: Path, directory: Path) -> Path:
+    """Copy the files of a SQLite database as they are now; return where it is."""
+    directory.mkdir(parents=True)
+    for part in file.parent.glob(f"{file.name}*"):
+        if not part.name.endswith("-shm"):
+            shutil.copy(part, directory / part.name.replace(file.name, "book.db"))
+    return directory / "book.db"
+
+
 def images(store: Store, file: Path, into_: Path) -> tuple[int, list[Image]]:
     """Play the history once and keep the disk wherever it changed from boundary to boundary.
 
@@ -207,32 +242,22 @@ def images(store: Store, file: Path, into_: Path) -> tuple[int, list[Image]]:
         How many boundaries there were, and the disks.
     """
     sent_log = file.with_suffix(".jsonl")
-    taken: dict[tuple[int, int, int], Image] = {}
+    taken: list[Image] = []
     number = [0]
-    witness = sqlite3.connect(file)
 
     def keep(boundary: int) -> None:
-        # Another connection's commits are all that moves the version.
-        version = int(witness.execute("PRAGMA data_version").fetchone()[0])
-        at = (number[0], version, sent_log.stat().st_size if sent_log.exists() else 0)
-        if at in taken:
-            return
         directory = into_ / f"{boundary:05d}"
-        directory.mkdir(parents=True)
-        for part in file.parent.glob(f"{file.name}*"):
-            shutil.copy(part, directory / part.name.replace(file.name, "book.db"))
-        (directory / "book.db-shm").unlink(missing_ok=True)
+        copied(file, directory)
         if sent_log.exists():
             shutil.copy(sent_log, directory / "told.jsonl")
-        taken[at] = Image(directory, number[0])
+        taken.append(Image(directory, number[0]))
 
-    reached = at_boundaries(store, keep)
+    reached = at_changes(store, file, keep, lambda: (number[0], len(messages(sent_log))))
     dispatcher = Dispatcher(store=store, senders={"file": into(sent_log)}, holder="first", places=1)
     for number[0] in range(PASSES):
         run_pass(store, number[0])
         deliver(dispatcher, now=START + PACE * number[0] + timedelta(seconds=90))
-    witness.close()
-    return reached(), list(taken.values())
+    return reached(), taken
 
 
 def hasten(store: Store) -> None:

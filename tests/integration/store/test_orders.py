@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from alert_crash import at_changes, copied
 from governed_books import NOON, RATIOS, WAD
 from local import Caller
 from order_books import (
@@ -459,9 +460,12 @@ def reset(store: Store) -> None:
 
 
 def test_killed_at_any_statement_no_order_is_lost_or_made_twice(store_url: str) -> None:
-    """Whoever takes over finds each order with its message, or neither; and makes no second one."""
+    """Whoever takes over finds each order with its message, or neither; and makes no second one.
+
+    In SQLite what every statement leaves is taken over from below.
+    """
     fork = multiprocessing.get_context("fork")
-    step = stride(store_url, 7)
+    step = stride(store_url, 7, local=20)
     store = open_store(store_url)
     lay_owned(store)
     give(store)
@@ -473,16 +477,44 @@ def test_killed_at_any_statement_no_order_is_lost_or_made_twice(store_url: str) 
         child.start()
         child.join()
         exits.append(child.exitcode)
-        hold(store)
-        live_through(store, Clock(NOON + 40 * SECOND), "second")
-        hold(store)
-        rows = every(store)
-        assert sorted(row.account for row in rows) == ["middling", "thin"], last
-        thin = by_account(store)["thin"]
-        assert (thin.state, thin.course["outcome"]["said"]) == ("judged", "as_planned"), last
+        take_over(store, last)
     store.close()
     assert set(exits) == {KILLED, 0}
     assert len(exits) > 40 // step
+
+
+def test_from_every_disk_that_a_killed_process_leaves_orders_are_taken_over(
+    book_url: str, tmp_path: Path
+) -> None:
+    """Before and after each statement and commit; where nothing was written, the disk before."""
+    file = Path(str(sa.make_url(book_url).database))
+    store = open_store(book_url)
+    lay_owned(store)
+    give(store)
+    disks: dict[int, Path] = {}
+
+    def keep(boundary: int) -> None:
+        disks[boundary] = copied(file, tmp_path / f"{boundary}")
+
+    reached = at_changes(store, file, keep)
+    live_through(store, Clock(), "first")
+    store.close()
+    assert reached() > 100
+    assert len(disks) > 5
+    for boundary, disk in disks.items():
+        left = open_store(f"sqlite:///{disk}")
+        take_over(left, boundary)
+        left.close()
+
+
+def take_over(store: Store, boundary: int) -> None:
+    """Let another process live where one was killed; both orders are there, one is carried out."""
+    hold(store)
+    live_through(store, Clock(NOON + 40 * SECOND), "second")
+    hold(store)
+    assert sorted(row.account for row in every(store)) == ["middling", "thin"], boundary
+    thin = by_account(store)["thin"]
+    assert (thin.state, thin.course["outcome"]["said"]) == ("judged", "as_planned"), boundary
 
 
 def hold(store: Store) -> None:
