@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from models.errors import ForewarnError
+from serving.imports import FITTING, without
 from serving.process import SIGNALS
 from serving.settings import PREFIX
 
@@ -55,14 +56,15 @@ def consume(
     PREFIX.dead.KIND with the reason, and while the store takes nothing, nothing is read. Takes
     the extra `streams`. Exit code 1 where broker or store cannot be opened.
     """
-    from serving.application.scoring import ScoringService
-    from serving.brokers.broker import source
-    from serving.brokers.messages import Subscription
-    from serving.evaluation.assess import Model
-    from serving.store import open_store
-    from serving.streams.consumer import Consumer
-    from serving.streams.ingestion import KINDS
-    from serving.telemetry import log_to_stderr
+    with without(*FITTING):
+        from serving.application.scoring import ScoringService
+        from serving.brokers.broker import source
+        from serving.brokers.messages import Subscription
+        from serving.evaluation.assess import Model
+        from serving.store import open_store
+        from serving.streams.consumer import Consumer
+        from serving.streams.ingestion import KINDS
+        from serving.telemetry import log_to_stderr
 
     start = _start(begin)
     for option, text, pattern in (("--group", group, GROUP), ("--prefix", prefix, PREFIXES)):
