@@ -25,7 +25,7 @@ def forewarn(*arguments: str | Path, **environment: str) -> subprocess.Completed
     )
 
 
-def within(*arguments: str | Path) -> Result:
+def within(*arguments: str | Path, typed: str | None = None) -> Result:
     """Run a command in this process, where starting another proves nothing more."""
     argv = [str(argument) for argument in arguments]
-    return CliRunner().invoke(root(), argv, env={"COLUMNS": "200"})
+    return CliRunner().invoke(root(), argv, input=typed, env={"COLUMNS": "200"})

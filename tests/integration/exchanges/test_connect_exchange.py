@@ -11,10 +11,13 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import venue_server
 from candle_server import HOUR_MS, binance_candles
+from click.testing import Result
+from commands import within
 from services import command, serving
 from venue_server import KEY, MAKERS, PASSPHRASE, SECRET, Venue
 
@@ -43,20 +46,28 @@ def credentials(tmp_path: Path) -> Path:
 
 
 def forewarn(
-    *arguments: str | Path, environment: dict[str, str], typed: str = ""
-) -> "subprocess.CompletedProcess[str]":
-    """Run `forewarn …` to its end; nothing secret may be in what it prints."""
+    *arguments: str | Path, environment: dict[str, str], typed: str | None = None
+) -> Result:
+    """Run `forewarn …` in this process; nothing secret may be in what it prints."""
+    with mock.patch.dict(os.environ, environment):
+        done = within(*arguments, typed=typed)
+    assert not any(hidden in done.output for hidden in HIDDEN)
+    return done
+
+
+def told_once(*arguments: str | Path, environment: dict[str, str]) -> str:
+    """Return what `forewarn …`, in a process of its own, says until it ends well."""
     done = subprocess.run(
         command(*arguments),
         env={**os.environ, **environment},
-        input=typed,
         capture_output=True,
         text=True,
         timeout=LONGEST,
         check=False,
     )
     assert not any(hidden in done.stdout + done.stderr for hidden in HIDDEN)
-    return done
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @contextlib.contextmanager
@@ -96,10 +107,9 @@ def test_a_key_is_enough_to_be_judged_and_judged_again(
         *("--credentials", credentials, "--store", url),
     )
     environment = {VARIABLE: sealing}
-    first = forewarn(*connecting, "--once", environment=environment)
-    assert first.returncode == 0, first.stderr
-    assert "2 accounts, 2 judged as their venue judges them" in first.stdout
-    assert f"{ACCOUNT} BTCUSDT long: liquidation price 46854.08299" in first.stdout
+    first = told_once(*connecting, "--once", environment=environment)
+    assert "2 accounts, 2 judged as their venue judges them" in first
+    assert f"{ACCOUNT} BTCUSDT long: liquidation price 46854.08299" in first
     with (
         following(*connecting, "--no-candles", environment=environment, log=logs[0]),
         serving(logs[1], "--store", url) as client,
@@ -177,13 +187,13 @@ def test_what_was_written_over_http_is_followed_and_rotated(binance: Venue, tmp_
     rotated = forewarn(
         *("connections", "rotate", "--store", url), environment={VARIABLE: f"{new},{old}"}
     )
-    assert rotated.returncode == 0, rotated.stderr
+    assert rotated.exit_code == 0, rotated.stderr
     log = tmp_path / "follow.log"
     follow = ("connections", "follow", "--no-candles", "--store", url)
     with following(*follow, environment={VARIABLE: new}, log=log):
         until(lambda: "desk-one: live" in listed(url), log)
     refused_now = forewarn("connections", "follow", "--store", url, environment={VARIABLE: old})
-    assert refused_now.returncode == 1
+    assert refused_now.exit_code == 1
     assert "open with none of 1 keys" in refused_now.stderr
 
 
@@ -236,7 +246,7 @@ def test_a_key_that_can_trade_leaves_nothing(
         environment={VARIABLE: new_key()},
         typed=typed,
     )
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "key_can_trade: binance-usdm: the key is allowed enableFutures" in done.stderr
     assert listed(url) == ""
 
@@ -271,14 +281,14 @@ def test_what_is_asked_for_wrongly_is_said(
     variables = {f"FOREWARN_EXCHANGE_{name}": value for name, value in environment.items()}
     url = f"sqlite:///{tmp_path / 'book.db'}"
     done = forewarn("connect", *arguments, "--store", url, environment=variables)
-    assert done.returncode == 2, done.stderr
+    assert done.exit_code == 2, done.stderr
     assert said in done.stderr
 
 
 def test_neither_help_nor_the_service_loads_exchanges() -> None:
     """Their library takes a second and 100 MB: only those who connect wait for it."""
     code = (
-        "import sys, serving.cli.serve, serving.routes, serving.connect.exchanges.body;"
+        "import sys, serving.cli.serve, serving.preload, serving.connect.exchanges.body;"
         "print('ccxt' in sys.modules)"
     )
     done = subprocess.run(
