@@ -12,7 +12,7 @@ from models.alerting.signals import Level
 from serving.store import Store, alerts, assessments, outbox
 from serving.store.assessments import AccountFilter
 
-STEPS = int(os.environ.get("FOREWARN_SCHEDULE_STEPS", "300"))
+STEPS = int(os.environ.get("FOREWARN_SCHEDULE_STEPS", "200"))
 """Of each schedule; ten thousand take one to two minutes of processor time."""
 
 

@@ -255,7 +255,7 @@ def _until(seen: Callable[[], bool], what: str, *, seconds: float = 240.0) -> No
     end = time.monotonic() + seconds
     while not seen():
         assert time.monotonic() < end, what
-        time.sleep(0.25)
+        time.sleep(0.1)
 
 
 @contextlib.contextmanager
@@ -272,8 +272,12 @@ def _watching(url: str, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
             process.wait()
 
 
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
 def test_one_of_two_processes_is_killed(store: Store, tmp_path: Path) -> None:
-    """While a fall of the price is judged: every account is raised once, every owner told once."""
+    """While a fall of the price is judged: every account is raised once, every owner told once.
+
+    What an end of their leases brings about is above, on either database.
+    """
     names = [f"account {n}" for n in range(60)]
     now = _now()
     with store.begin() as transaction:
