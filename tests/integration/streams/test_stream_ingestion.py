@@ -193,32 +193,35 @@ REFUSED: tuple[tuple[str, bytes], ...] = (
 )
 
 
-@pytest.mark.parametrize(("kind", "body"), REFUSED)
 def test_a_refusal_lies_in_the_dead_letters_with_its_reason(
-    broker: Broker, laid: Callable[[str], str], kind: str, body: bytes
+    broker: Broker, laid: Callable[[str], str]
 ) -> None:
     """The body as it came, with the problem that HTTP answers; what stands behind it is taken."""
     url = laid("store")
     prepare(broker)
     good = json.dumps(dict(pushes(0))["terms"]).encode()
     with contextlib.closing(sink(broker.url)) as writing:
-        writing.publish(f"forewarn.{kind}", body, key="bad", order="one")
+        for place, (kind, body) in enumerate(REFUSED):
+            writing.publish(f"forewarn.{kind}", body, key=f"bad-{place}", order="one")
         writing.publish("forewarn.terms", good, key="good", order="one")
     with contextlib.closing(open_store(url)) as store:
-        assert consume(broker, store) == {"taken": 1, "refused": 1}
+        assert consume(broker, store) == {"taken": 1, "refused": len(REFUSED)}
         desk = fixed(store)
         gate = Admission(Settings(store=url), Keyring(desk.keys))
-        caller = local.Caller(Api(routes(OPERATIONS), desk, gate))
-        answer = caller.post(
-            f"/v1/{kind}", content=body, headers={"content-type": "application/json"}
-        ).json()
-        caller.close()
-    (letter,) = dead(broker, 1)
-    reason = json.loads(letter.headers["forewarn-reason"])
-    assert letter.body == body
-    assert letter.headers["forewarn-subject"] == f"forewarn.{kind}"
-    for name in ("type", "title", "status", "detail", "errors"):
-        assert reason[name] == answer[name], name
+        with contextlib.closing(local.Caller(Api(routes(OPERATIONS), desk, gate))) as caller:
+            answers = {
+                body: caller.post(
+                    f"/v1/{kind}", content=body, headers={"content-type": "application/json"}
+                ).json()
+                for kind, body in REFUSED
+            }
+    letters = {letter.body: letter for letter in dead(broker, len(REFUSED))}
+    assert letters.keys() == answers.keys()
+    for kind, body in REFUSED:
+        assert letters[body].headers["forewarn-subject"] == f"forewarn.{kind}"
+        reason = json.loads(letters[body].headers["forewarn-reason"])
+        for name in ("type", "title", "status", "detail", "errors"):
+            assert reason[name] == answers[body][name], (kind, name)
     assert len(rows(url)["terms"]) == 1
 
 
