@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alert_crash import at_changes, copied
 from strides import stride
 
 from models.domain import Price
@@ -101,7 +102,7 @@ def write_until_killed(url: str, name: str, last: int) -> None:
 def test_a_writer_killed_at_any_statement_loses_and_doubles_nothing(store_url: str) -> None:
     """Whoever repeats his requests after the crash finds each of them done once."""
     fork = multiprocessing.get_context("fork")
-    step = stride(store_url, 5)
+    step = stride(store_url, 5, local=12)
     names: list[str] = []
     exits: list[int | None] = []
     while 0 not in exits:
@@ -114,6 +115,32 @@ def test_a_writer_killed_at_any_statement_loses_and_doubles_nothing(store_url: s
     assert set(exits) == {KILLED, 0}
     assert len(exits) > 40 // step
     store = open_store(store_url)
+    write_again(store, names)
+    store.close()
+
+
+def test_from_every_disk_that_a_killed_writer_leaves_it_goes_on(
+    book_url: str, tmp_path: Path
+) -> None:
+    """One disk between any two of its commits: it is the same at every statement there."""
+    file = Path(str(sa.make_url(book_url).database))
+    store = open_store(book_url)
+    disks: list[Path] = []
+    reached = at_changes(
+        store, file, lambda boundary: disks.append(copied(file, tmp_path / f"{boundary}"))
+    )
+    write(store, "n")
+    store.close()
+    assert reached() > 40
+    assert len(disks) == len(steps("n"))
+    for disk in disks:
+        left = open_store(f"sqlite:///{disk}")
+        write_again(left, ["n"])
+        left.close()
+
+
+def write_again(store: Store, names: list[str]) -> None:
+    """Let writers repeat their requests, and find each of them done once."""
     for name in names:
         write(store, name)
     with store.read() as transaction:
@@ -121,7 +148,6 @@ def test_a_writer_killed_at_any_statement_loses_and_doubles_nothing(store_url: s
         lines = Counter(entry.actor for _, entry in audit.audit(transaction, limit=10_000))
         prices = market.prices(transaction, at=NOON)
         told = [assessments.history(transaction, name) for name in names]
-    store.close()
     for held in found.values():
         assert [leg["quantity"] for leg in held["legs"]] == ["114", "1"]
         assert [e["collateral"] for e in held["events"]] == ["2", "4", "8"]

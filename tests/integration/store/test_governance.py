@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alert_crash import at_changes
 from governed_books import ETH_B, NOON, RAY, body, lay, reprice, who
 from strides import stride
 
@@ -348,7 +349,7 @@ def activate_until_killed(url: str, identity: str, last: int) -> None:
 def test_killed_at_any_statement_either_all_of_it_stands_or_nothing(store_url: str) -> None:
     """Terms, state and log agree after every death."""
     fork = multiprocessing.get_context("fork")
-    step = stride(store_url, 6)
+    step = stride(store_url, 6, local=10)
     store = open_store(store_url)
     lay(store)
     identity = scheduled(store)
@@ -372,6 +373,22 @@ def test_killed_at_any_statement_either_all_of_it_stands_or_nothing(store_url: s
             break
     assert set(exits) <= {KILLED, 0}
     assert len(exits) > 20 // step
+
+
+def test_no_statement_of_an_activation_reaches_the_disk_before_its_commit(book_url: str) -> None:
+    """Whoever is killed at any of them leaves the disk as it was."""
+    store = open_store(book_url)
+    lay(store)
+    identity = scheduled(store)
+    reprice(store, 1000, at=NOON + timedelta(minutes=DAY + 3))
+    disks: list[int] = []
+    reached = at_changes(store, Path(str(sa.make_url(book_url).database)), disks.append)
+    with store.begin() as transaction:
+        governance.activate(transaction, identity, who("cyd", DAY + 4))
+    assert reached() > 40
+    assert disks == [1]
+    assert state(store, identity) == State.ACTIVE
+    store.close()
 
 
 def activate_at(url: str, identity: str, begin: Any, results: Any) -> None:
