@@ -7,14 +7,17 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 from commands import within
 from services import command, free_port
 
+from serving.demo import run
 from serving.demo.run import STORE, falls
 
 LONGEST_START, LONGEST_END = 480.0, 90.0
@@ -43,19 +46,19 @@ class Demo:
             found = re.search(r"^curl .*$", self.text(), re.MULTILINE)
             if found and "Ctrl-C" in self.text():
                 return found[0]
-            time.sleep(0.1)
+            time.sleep(0.05)
         raise AssertionError(self.text())
 
 
 @pytest.fixture
-def demo(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Demo]:
+def demo(tmp_path: Path) -> Iterator[Demo]:
     """Return a demonstration whose temporary files lie in a place of their own."""
     place = tmp_path / "temporary"
     place.mkdir()
     said = tmp_path / "said"
     with said.open("w") as sink:
         process = subprocess.Popen(
-            command("demo", "--port", str(free_port()), *getattr(request, "param", ())),
+            command("demo", "--port", str(free_port()), "--pace", "1"),
             stdout=sink,
             stderr=sink,
             text=True,
@@ -90,14 +93,10 @@ def is_running(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize(
-    ("demo", "ending"),
-    [(("--pace", "0"), signal.SIGINT), (("--pace", "1"), signal.SIGTERM)],
-    indirect=["demo"],
-)
-def test_the_demo_answers_its_own_line_and_ends_without_leftovers(
-    demo: Demo, ending: signal.Signals
-) -> None:
+ANNOUNCED = "A crash by 13% within two hours begins at 2030-03-18 06:00 simulated time"
+
+
+def test_the_demo_answers_its_own_line_and_ends_without_leftovers(demo: Demo) -> None:
     """The table, a curl line that works, and a clean end."""
     line = demo.wait_up()
     text = demo.text()
@@ -105,8 +104,8 @@ def test_the_demo_answers_its_own_line_and_ends_without_leftovers(
     shown = re.findall(ROW, text, re.MULTILINE)
     assert len(set(shown)) == len(shown) == 10
     assert len({name.split("-")[0] for name in shown}) > 1
-    announced = "A crash by 13% within two hours begins at 2030-03-18 06:00 simulated time"
-    assert (announced in text) == ("stands still" not in text)
+    assert ANNOUNCED in text
+    assert "stands still" not in text
     words = shlex.split(line)
     told = httpx.post(
         words[2],
@@ -118,11 +117,36 @@ def test_the_demo_answers_its_own_line_and_ends_without_leftovers(
     assert told.json()["simulated"] is True
     children = session_of(demo.process.pid)
     assert children
-    demo.process.send_signal(ending)
+    demo.process.send_signal(signal.SIGTERM)
     assert demo.process.wait(LONGEST_END) == 0, demo.text()
     assert not [pid for pid in children if is_running(pid)]
     left = [path.name for path in demo.place.iterdir() if path.name.startswith("forewarn")]
     assert left == []
+
+
+@pytest.mark.parametrize("pace", [0.0, 2.0])
+def test_what_the_market_will_do_is_said(
+    pace: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That it stands still, or when it crashes; what moves it is told the same pace."""
+    paces = []
+
+    @contextmanager
+    def moving(*_: object, pace: float, **__: object) -> Iterator[None]:
+        paces.append(pace)
+        yield
+
+    monkeypatch.setattr(run, "compiling", nullcontext)
+    monkeypatch.setattr(run, "_prepare", lambda *_, **__: None)
+    monkeypatch.setattr(run, "running", lambda *_, **__: nullcontext(SimpleNamespace(url="")))
+    monkeypatch.setattr(run, "_present", lambda *_, **__: None)
+    monkeypatch.setattr(run, "_moving", moving)
+    monkeypatch.setattr(run, "_stay", lambda *_: None)
+    run.run(directory=tmp_path, port=free_port(), seed=7, pace=pace, crash=30)
+    text = capsys.readouterr().out
+    assert ("stands still" in text) == (pace == 0.0)
+    assert (f"{ANNOUNCED}, in about 60 s" in text) == (pace != 0.0)
+    assert paces == [pace]
 
 
 def test_the_store_of_an_earlier_demonstration_is_kept(tmp_path: Path) -> None:
@@ -145,9 +169,12 @@ def test_the_first_crash_comes_when_it_is_wanted(crash: int, hours: set[int]) ->
 def test_a_signal_during_the_start_leaves_nothing(demo: Demo) -> None:
     """Whoever changes their mind at once is not left with a server."""
     until = time.monotonic() + LONGEST_START
-    while "SIMULATED" not in demo.text() and time.monotonic() < until:
-        time.sleep(0.05)
-    time.sleep(2.5)
+    while not list(demo.place.glob("forewarn*/service.log")):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    while not session_of(demo.process.pid):
+        assert time.monotonic() < until
+        time.sleep(0.02)
     children = session_of(demo.process.pid)
     demo.process.send_signal(signal.SIGINT)
     assert demo.process.wait(LONGEST_END) == 0, demo.text()
