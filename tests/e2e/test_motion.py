@@ -24,7 +24,7 @@ from serving.store import Store, accounts, alerts, assessments, leases, market, 
 from serving.store.assessments import AccountFilter
 from serving.store.leases import TURN
 
-HOURS = 30
+HOURS = 20
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """One vault-hour scored over HTTP is bit for bit what the offline pipeline gives."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -15,7 +14,7 @@ from services import serving
 
 from features.inputs import HOUR, Candles, candles_on_grid
 from features.pipeline import BASELINE, NAMES, compute, fingerprint
-from features.tables import read_candles
+from features.tables import read_candles, symbols
 from models.events import EventKind
 from models.forecast import bundle as bundles
 from models.horizons import LABELS
@@ -58,22 +57,36 @@ def client(
 
 
 @pytest.fixture(scope="module")
-def history(files: tuple[Path, Path]) -> History:
-    """Return the history as training loads it."""
-    found = maker_ethb.load(*files)
-    kept = {name: one for name, one in found.tables.candles.items() if name in REFERENCES}
-    return replace(found, tables=replace(found.tables, candles=kept))
+def tables(files: tuple[Path, Path]) -> dict[str, pd.DataFrame]:
+    """Return the log of every fourth vault."""
+    whole = maker_log.read(files[0])
+    kept = whole[maker_log.CREATIONS.name]["VAULT_NUMBER"][::4]
+    return {
+        name: frame[frame["VAULT_NUMBER"].isin(kept)].reset_index(drop=True)
+        if "VAULT_NUMBER" in frame
+        else frame
+        for name, frame in whole.items()
+    }
 
 
 @pytest.fixture(scope="module")
-def ledger(files: tuple[Path, Path]) -> pd.DataFrame:
+def candles(files: tuple[Path, Path]) -> dict[str, Candles]:
+    """Return the candles of the collateral, and of the market that services look at."""
+    known = [name for name in symbols(files[1]) if name in REFERENCES]
+    return candles_on_grid(read_candles(files[1], symbols=known)[0])
+
+
+@pytest.fixture(scope="module")
+def history(tables: dict[str, pd.DataFrame], candles: dict[str, Candles]) -> History:
+    """Return the history as training rebuilds it."""
+    return maker_ethb.rebuild(tables, candles, {})
+
+
+@pytest.fixture(scope="module")
+def ledger(tables: dict[str, pd.DataFrame], history: History) -> pd.DataFrame:
     """Return the exact events of every vault, with holdings before and after."""
-    tables = maker_log.read(files[0])
-    frame, _ = read_candles(files[1], symbols=[maker_ethb.ASSET])
-    grid = candles_on_grid(frame)[maker_ethb.ASSET]
     terms = maker_log.read_terms(tables)
-    path = maker_ethb.hourly_path(grid, terms)
-    return maker_ethb.replay(maker_log.events(tables), terms, path["price"])[0]
+    return maker_ethb.replay(maker_log.events(tables), terms, history.path["price"])[0]
 
 
 def body_of(history: History, ledger: pd.DataFrame, row: pd.Series) -> dict[str, Any]:
