@@ -163,6 +163,7 @@ def test_files_are_scored_as_requests_are(
     ]
 
 
+@pytest.mark.parametrize("url", ["many venues"], indirect=True)
 def test_two_processes_write_the_bytes_of_one(url: str, held: list[Body], tmp_path: Path) -> None:
     """And the same manifest, whose hashes are those of the files."""
     book = written(tmp_path / "book", [row(body) for body in held])
@@ -231,10 +232,11 @@ def _await(seen: Any, *, within_s: float = 300.0) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize("url", ["vaults"], indirect=True)
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 def test_a_run_that_is_killed_is_gone_on_with(held: list[Body], url: str, tmp_path: Path) -> None:
     """Parts that were written stay as they are, and the whole is that of a run never broken."""
-    many = [{**body, "id": f"{body['id']}/{n}"} for n in range(1500 // len(held)) for body in held]
+    many = [{**body, "id": f"{body['id']}/{n}"} for n in range(400 // len(held)) for body in held]
     book = written(tmp_path / "book", [row(body) for body in many])
     script = tmp_path / "score.py"
     script.write_text(BREAK_OFF)
@@ -260,6 +262,7 @@ def test_a_run_that_is_killed_is_gone_on_with(held: list[Body], url: str, tmp_pa
     assert not list(out.glob(".*"))
 
 
+@pytest.mark.parametrize("url", ["many venues"], indirect=True)
 def test_a_torn_part_is_scored_again(held: list[Body], url: str, tmp_path: Path) -> None:
     """A file that was cut short is no result."""
     book = written(tmp_path / "book", [row(body) for body in held])
@@ -294,6 +297,7 @@ BROKEN: tuple[tuple[str, Body, str, str], ...] = (
 )
 
 
+@pytest.mark.parametrize("url", ["many venues"], indirect=True)
 def test_every_fault_is_named_and_no_row_is_dropped(
     held: list[Body], url: str, tmp_path: Path
 ) -> None:
@@ -331,6 +335,7 @@ def test_every_fault_is_named_and_no_row_is_dropped(
     assert len(faults) == sum(len(each["errors"] or ()) for each in told)
 
 
+@pytest.mark.parametrize("url", ["many venues"], indirect=True)
 def test_a_file_of_other_columns_is_refused(held: list[Body], tmp_path: Path) -> None:
     """Before anything is scored, every file with every column that it lacks or misnames."""
     rows = [row(body) for body in held[:3]]
@@ -352,6 +357,7 @@ def test_a_file_of_other_columns_is_refused(held: list[Body], tmp_path: Path) ->
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("url", ["many venues"], indirect=True)
 def test_what_is_no_book_is_refused(held: list[Body], url: str, tmp_path: Path) -> None:
     """Nothing there, nothing in it, and a directory whose results are of another run."""
     for where, words in ((tmp_path / "absent", "is not there"), (tmp_path, "holds no Parquet")):
