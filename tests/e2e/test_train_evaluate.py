@@ -38,12 +38,12 @@ def evaluated(
     """Return report.json and what was printed."""
     data, candles = simulated_log
     out = tmp_path_factory.mktemp("report") / "report.json"
-    done = forewarn(
+    done = within(
         *("evaluate", "--source", "maker-ethb", "--data", data, "--candles", candles),
         *("--bundle", trained[0], "--from", "2030-04-01", "--json", out),
         *("--beside", trained[0], "--html", out.with_suffix(".html")),
     )
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     return json.loads(out.read_text()), done.stdout
 
 

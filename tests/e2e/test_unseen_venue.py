@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
-from commands import forewarn, within
+from commands import within
 from perpetual_files import write_events
 
 Trained = tuple[Path, CompletedProcess[str]]
@@ -21,12 +21,12 @@ def judged(
     """Return report and page of a vault bundle on perpetuals, long, short and both."""
     directory = tmp_path_factory.mktemp("perps")
     candles = write_events(directory, seed=3, days=40, accounts=24)
-    done = forewarn(
+    done = within(
         *("evaluate", "--source", "events", "--data", directory, "--candles", candles),
         *("--bundle", trained[0], "--json", directory / "report.json"),
         *("--html", directory / "report.html"),
     )
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     return (
         json.loads((directory / "report.json").read_text()),
         (directory / "report.html").read_text(),
@@ -103,11 +103,11 @@ def test_the_way_of_training_is_judged_on_disjoint_accounts(
     """Refitted before the period, every judged account is one that training never saw."""
     data, candles = small_log
     out = tmp_path / "report.json"
-    done = forewarn(
+    done = within(
         *("evaluate", "--source", "maker-ethb", "--data", data, "--candles", candles),
         *("--walk-forward", "disjoint", "--from", "2030-03-20", "--json", out),
     )
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     report = json.loads(out.read_text())
     assert [fold["from"][:10] for fold in report["folds"]] == ["2030-03-20"]
     parts = report["touch"]["24h"]["slices"]
