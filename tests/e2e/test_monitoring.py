@@ -89,7 +89,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     with serving(place / "service", "--store", url, "--bundle", ROOT / "models/champion") as asked:
         target = f"127.0.0.1:{asked.base_url.port}"
         settings = {
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "global": {"scrape_interval": "250ms", "evaluation_interval": "250ms"},
             "rule_files": [str(MONITORING / "rules.yml")],
             "scrape_configs": [{"job_name": "forewarn", "static_configs": [{"targets": [target]}]}],
         }
@@ -130,7 +130,7 @@ def test_every_expression_evaluates_on_a_scraped_service(prometheus: Prometheus)
     wait_for(is_scraped, "the service is not scraped")
     for _ in range(3):
         traffic(service)
-        time.sleep(2)  # rates take two scrapes
+        time.sleep(0.6)  # rates take two scrapes
     for text in SHOWN:
         wait_for(lambda text=text: bool(prometheus.get("query", query=text)["result"]), text)
     for text in ALERTS:

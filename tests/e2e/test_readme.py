@@ -4,10 +4,12 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from commands import within
 from services import serving
@@ -64,21 +66,30 @@ def test_every_link_leads_somewhere(document: str) -> None:
     assert lost == []
 
 
-def test_the_request_is_answered_as_printed(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Return a client of a service over the demonstration's book, to which they may add."""
+    place = tmp_path_factory.mktemp("demonstration")
+    url = f"sqlite:///{place / 'book.sqlite3'}"
+    store = open_store(url)
+    lay_all(simulate(seed=DEMO_SEED, days=DAYS, accounts=ACCOUNTS), store, seed=DEMO_SEED)
+    store.close()
+    with serving(place / "log", "--bundle", CHAMPION, "--store", url) as found:
+        yield found
+
+
+def test_the_request_is_answered_as_printed(client: httpx.Client) -> None:
     """The README's request, to the demo's book and the shipped bundle, gets the README's answer."""
     request, answer = (
         json.loads(block) for block in re.findall(r"```json\n(.*?)```", README, re.DOTALL)
     )
-    url = f"sqlite:///{tmp_path / 'book.sqlite3'}"
-    store = open_store(url)
-    lay_all(simulate(seed=DEMO_SEED, days=DAYS, accounts=ACCOUNTS), store, seed=DEMO_SEED)
-    store.close()
-    with serving(tmp_path / "log", "--bundle", CHAMPION, "--store", url) as client:
-        told = client.post("/v1/score", json=request).json()
+    told = client.post("/v1/score", json=request).json()
     assert not list(differences(answer, told, "")), told
 
 
-def test_the_client_s_example_runs_in_an_environment_of_its_own(tmp_path: Path) -> None:
+def test_the_client_s_example_runs_in_an_environment_of_its_own(
+    client: httpx.Client, tmp_path: Path
+) -> None:
     """With the client and what its wheel asks for, and none of the service's packages."""
     shown = (ROOT / "serving/client/README.md").read_text()
     (block,) = re.findall(r"```python\n(.*?)```", shown, re.DOTALL)
@@ -91,44 +102,34 @@ def test_the_client_s_example_runs_in_an_environment_of_its_own(tmp_path: Path) 
             file = Path(found.origin)
             place = file.parent if file.name == "__init__.py" else file
             (site / place.name).symlink_to(place)
-    url = f"sqlite:///{tmp_path / 'book.sqlite3'}"
-    store = open_store(url)
-    lay_all(simulate(seed=DEMO_SEED, days=DAYS, accounts=ACCOUNTS), store, seed=DEMO_SEED)
-    store.close()
-    with serving(tmp_path / "log", "--bundle", CHAMPION, "--store", url) as client:
-        code = block.replace("http://127.0.0.1:3000", str(client.base_url).rstrip("/"))
-        begun = f"import sys; sys.path.insert(0, {str(site)!r})\n"
-        ended = "import sys; print(*sorted({'numpy', 'serving'} & sys.modules.keys()), 'alone')"
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", f"{begun}{code}\n{ended}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    code = block.replace("http://127.0.0.1:3000", str(client.base_url).rstrip("/"))
+    begun = f"import sys; sys.path.insert(0, {str(site)!r})\n"
+    ended = "import sys; print(*sorted({'numpy', 'serving'} & sys.modules.keys()), 'alone')"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"{begun}{code}\n{ended}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     verdict, *accounts, refused, alone = done.stdout.splitlines()
     assert verdict.startswith("safe [{'horizon': '1h'")
-    assert len(accounts) == ALL
+    listed = client.get("/v1/accounts", params={"limit": 1000}).json()["accounts"]
+    assert len({one["account"] for one in listed} - {"mine"}) == ALL
+    assert len(accounts) == len(listed)
     assert "buffer" in refused
     assert alone == "alone"
 
 
-def test_an_account_of_ones_own_is_written_as_shown(tmp_path: Path) -> None:
+def test_an_account_of_ones_own_is_written_as_shown(client: httpx.Client) -> None:
     """The README's line, on the demo's book: judged, forecast, and on its page of the desk."""
     (shown,) = re.findall(
         r"^curl -X PUT http://127.0.0.1:3000(\S+) .* -d '(.*)'$", README, re.MULTILINE
     )
-    url = f"sqlite:///{tmp_path / 'book.sqlite3'}"
-    store = open_store(url)
-    lay_all(simulate(seed=DEMO_SEED, days=DAYS, accounts=ACCOUNTS), store, seed=DEMO_SEED)
-    store.close()
-    with serving(tmp_path / "log", "--bundle", CHAMPION, "--store", url) as client:
-        written = client.put(
-            shown[0], content=shown[1], headers={"content-type": "application/json"}
-        )
-        assert written.json()["written"] == 1, written.text
-        told = client.post("/v1/score", json={"account": "mine"}).json()
-        assert client.get("/desk/accounts/mine").status_code == 200
+    written = client.put(shown[0], content=shown[1], headers={"content-type": "application/json"})
+    assert written.json()["written"] == 1, written.text
+    told = client.post("/v1/score", json={"account": "mine"}).json()
+    assert client.get("/desk/accounts/mine").status_code == 200
     assert told["rule"]["verdict"] == "safe"
     # The vault owes 15,000 at the rate, and every DAI must be backed by 1.3: see `mat` of ETH-B.
     least = 1.3 * 15_000 / 12
