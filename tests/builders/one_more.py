@@ -1,7 +1,7 @@
-"""A source tree that declares one thing more than ours: `python one_more.py horizon`.
+"""A source tree that declares one thing more of each kind: `python one_more.py horizon level`.
 
-The module that declares it is loaded with its text changed, before anything reads it; the rest is
-ours as it stands. What follows from the declaration is printed as JSON.
+The module that declares one is loaded with its text changed, before anything reads it; the rest is
+ours as it stands. What follows from each declaration is printed as JSON.
 """
 
 # ruff: noqa: PLC0415 - what reads a declaration is loaded after it
@@ -33,7 +33,6 @@ def declare(name: str, old: str, new: str) -> None:
 
 def horizon() -> dict[str, Any]:
     """Add 12 hours to the horizons."""
-    declare("models.horizons", "(1, 4, 24, 168)", "(1, 4, 12, 24, 168)")
     import bundles
     import numpy as np
     from local import Caller, api, book
@@ -87,11 +86,6 @@ def horizon() -> dict[str, Any]:
 
 def level() -> dict[str, Any]:
     """Add a level between watch and warning."""
-    declare(
-        "models.alerting.signals",
-        "    WARNING = 2\n    CRITICAL = 3\n    LIQUIDATED = 4\n",
-        "    ELEVATED = 2\n    WARNING = 3\n    CRITICAL = 4\n    LIQUIDATED = 5\n",
-    )
     from local import Caller, api
 
     from models.alerting import policy
@@ -141,18 +135,6 @@ def level() -> dict[str, Any]:
 
 def channel() -> dict[str, Any]:
     """Add a kind of channel that writes to a list."""
-    declare(
-        "serving.notify.channels",
-        "    APPRISE: ChannelKind(\n",
-        """    "pager": ChannelKind(
-        sender=lambda _settings: lambda message, to: SendResult("delivered", to.target),
-        fault=lambda target: None if target.isdigit() else f"{target!r} is no number",
-        shown=lambda target: f"…{target[-2:]}",
-        host=lambda _target: "pager",
-    ),
-    APPRISE: ChannelKind(
-""",
-    )
     from local import Caller, api
 
     from serving.notify.channels import Destination, lane, senders, shown, unusable
@@ -183,7 +165,6 @@ def channel() -> dict[str, Any]:
 
 def event() -> dict[str, Any]:
     """Add an event that brings debt from elsewhere."""
-    declare("models.events", "    LIQUIDATE = 4\n", '    LIQUIDATE = 4\n    ASSUME = 5, "debt"\n')
     import venue_bodies
     from local import Caller, api
 
@@ -229,6 +210,36 @@ KINDS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "event": event,
 }
 
+DECLARED: Mapping[str, tuple[str, str, str]] = {
+    "horizon": ("models.horizons", "(1, 4, 24, 168)", "(1, 4, 12, 24, 168)"),
+    "level": (
+        "models.alerting.signals",
+        "    WARNING = 2\n    CRITICAL = 3\n    LIQUIDATED = 4\n",
+        "    ELEVATED = 2\n    WARNING = 3\n    CRITICAL = 4\n    LIQUIDATED = 5\n",
+    ),
+    "event": (
+        "models.events",
+        "    LIQUIDATE = 4\n",
+        '    LIQUIDATE = 4\n    ASSUME = 5, "debt"\n',
+    ),
+    "channel": (
+        "serving.notify.channels",
+        "    APPRISE: ChannelKind(\n",
+        """    "pager": ChannelKind(
+        sender=lambda _settings: lambda message, to: SendResult("delivered", to.target),
+        fault=lambda target: None if target.isdigit() else f"{target!r} is no number",
+        shown=lambda target: f"…{target[-2:]}",
+        host=lambda _target: "pager",
+    ),
+    APPRISE: ChannelKind(
+""",
+    ),
+}
+"""By kind: the module that declares it, a piece of its text, and what stands there instead."""
+
 if __name__ == "__main__":
     sys.path[:0] = [".", "tests/builders", "tests/e2e"]
-    print(json.dumps(KINDS[sys.argv[1]](), indent=1))  # noqa: T201
+    for kind, declaration in DECLARED.items():
+        if kind in sys.argv[1:]:
+            declare(*declaration)
+    print(json.dumps({kind: KINDS[kind]() for kind in sys.argv[1:]}, indent=1))  # noqa: T201

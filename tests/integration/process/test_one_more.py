@@ -13,10 +13,10 @@ from serving.words.tables import languages, words
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def follows(kind: str) -> dict[str, Any]:
-    """Return what follows from one more thing of a kind, in a process of its own."""
+def follows(*kinds: str) -> dict[str, Any]:
+    """Return by kind what follows from one more thing of it, all in a process of their own."""
     done = subprocess.run(
-        [sys.executable, "tests/builders/one_more.py", kind],
+        [sys.executable, "tests/builders/one_more.py", *kinds],
         capture_output=True,
         text=True,
         check=False,
@@ -27,9 +27,15 @@ def follows(kind: str) -> dict[str, Any]:
     return answer
 
 
+@pytest.fixture(scope="module")
+def answers() -> dict[str, Any]:
+    """Return what follows from a level, a channel and an event, of which each minds its own."""
+    return follows("level", "channel", "event")
+
+
 def test_a_fifth_horizon_is_trained_answered_kept_and_shown() -> None:
     """Of 12 hours: the hazard is of 4 to 12, and a bundle of four horizons is refused."""
-    assert follows("horizon") == {
+    assert follows("horizon")["horizon"] == {
         "columns": ["baseline_1h", "baseline_4h", "baseline_12h", "baseline_24h", "baseline_168h"],
         "labels": [None, 1.0, 0.0],
         "raised": "CRITICAL",
@@ -42,9 +48,9 @@ def test_a_fifth_horizon_is_trained_answered_kept_and_shown() -> None:
     }
 
 
-def test_a_fifth_level_is_raised_told_asked_for_and_shown() -> None:
+def test_a_fifth_level_is_raised_told_asked_for_and_shown(answers: dict[str, Any]) -> None:
     """Between watch and warning; a policy that says nothing of it is refused."""
-    assert follows("level") == {
+    assert answers["level"] == {
         "refused": "/elevated: Field required",
         "level": "ELEVATED",
         "sent": [False, True, False, False, False],
@@ -57,9 +63,9 @@ def test_a_fifth_level_is_raised_told_asked_for_and_shown() -> None:
     }
 
 
-def test_a_fourth_channel_is_added_confirmed_and_sent_through() -> None:
+def test_a_fourth_channel_is_added_confirmed_and_sent_through(answers: dict[str, Any]) -> None:
     """Its target is judged by its own rule, and what is no kind names it among the kinds."""
-    assert follows("channel") == {
+    assert answers["channel"] == {
         "wrong": "'x' is no number",
         "other": "Input should be 'webhook', 'mail', 'pager', 'apprise' or 'stream', not 'fax'",
         "added": [200, "delivered"],
@@ -71,9 +77,9 @@ def test_a_fourth_channel_is_added_confirmed_and_sent_through() -> None:
     }
 
 
-def test_a_sixth_event_moves_what_it_adds_to_wherever_it_is_read() -> None:
+def test_a_sixth_event_moves_what_it_adds_to_wherever_it_is_read(answers: dict[str, Any]) -> None:
     """One that adds 5 to a debt of 7 leaves 12, and undone of 7 with 2 leaves 5."""
-    assert follows("event") == {
+    assert answers["event"] == {
         "held": "12",
         "before": 5,
         "scored": 200,
