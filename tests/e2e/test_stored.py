@@ -16,6 +16,7 @@ from pyarrow import csv, ipc, parquet
 
 from serving.application.deployment import read_deployment
 from serving.application.scoring import ScoringService
+from serving.evaluation.assess import Model
 from serving.http.admission import Admission, Keyring
 from serving.http.app import Api
 from serving.http.keys import issue
@@ -68,13 +69,21 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="module")
+def model(trained: local.Trained) -> Model:
+    """Return what judges, read once: no test changes it."""
+    return read_deployment(trained[0]).model
+
+
 @pytest.fixture
-def caller(store_url: str, clock: Clock, trained: local.Trained) -> Iterator[local.Caller]:
+def caller(
+    store_url: str, clock: Clock, trained: local.Trained, model: Model
+) -> Iterator[local.Caller]:
     """Return a caller of a service over an empty store, with a model."""
     settings = Settings(bundle=trained[0], store=store_url)
     store = open_store(store_url)
     desk = ScoringService(
-        model=read_deployment(settings.bundle).model,
+        model=model,
         store=store,
         bundle_dir=trained[0],
         clock=clock,
