@@ -1,6 +1,7 @@
 """Orders carried out on a chain: what our calldata leaves there is what was planned, exactly."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -170,11 +171,26 @@ def on_aave(aave: AaveMarket, tmp_path: Path) -> Iterator[Scene]:
     yield from scene_of(aave.node, reader_of(aave), tmp_path, sender)
 
 
-@pytest.fixture
-def on_aave_2(tmp_path: Path) -> Iterator[tuple[AaveMarket, Scene]]:
-    """Yield a pool of Aave v2 with a scene on it."""
+@contextlib.contextmanager
+def taken_back(node: chain_node.Node) -> Iterator[None]:
+    """Let the chain of several tests be as it was once one of them is done."""
+    before = node.ask("evm_snapshot")
+    yield
+    assert node.ask("evm_revert", before)
+
+
+@pytest.fixture(scope="module")
+def aave_2() -> Iterator[AaveMarket]:
+    """Yield a pool of Aave v2."""
     with chain_node.running() as node:
-        aave = aave_v2_market.deployed(node)
+        yield aave_v2_market.deployed(node)
+
+
+@pytest.fixture
+def on_aave_2(aave_2: AaveMarket, tmp_path: Path) -> Iterator[tuple[AaveMarket, Scene]]:
+    """Yield a pool of Aave v2 with a scene on it."""
+    aave, node = aave_2, aave_2.node
+    with taken_back(node):
         aave.set_price("WETH", 2_000 * 10**8)
         sender = node.accounts[5]
         for name, token in aave.tokens.items():
@@ -404,11 +420,18 @@ def test_a_keeper_that_cannot_pay_says_so(aave: AaveMarket, on_aave: Scene) -> N
     assert scene.orders("ready") == []
 
 
-@pytest.fixture
-def on_morpho(tmp_path: Path) -> Iterator[tuple[MorphoMarket, Scene]]:
-    """Yield a market of Morpho with a scene on it."""
+@pytest.fixture(scope="module")
+def morpho_alone() -> Iterator[MorphoMarket]:
+    """Yield a market of Morpho."""
     with chain_node.running() as node:
-        morpho = morpho_market.deployed(node)
+        yield morpho_market.deployed(node)
+
+
+@pytest.fixture
+def on_morpho(morpho_alone: MorphoMarket, tmp_path: Path) -> Iterator[tuple[MorphoMarket, Scene]]:
+    """Yield a market of Morpho with a scene on it."""
+    morpho, node = morpho_alone, morpho_alone.node
+    with taken_back(node):
         whose = MarketId("morpho-blue", morpho.market_id, "test")
         reader = MorphoBlueReader(market=whose, morpho=morpho.morpho.address.lower())
         sender = node.accounts[5]
@@ -476,11 +499,20 @@ def scene_assets(scene: Scene) -> tuple[str, str]:
     return by_kind["debt"], by_kind["collateral"]
 
 
-@pytest.fixture
-def on_liquity(tmp_path: Path) -> Iterator[tuple[LiquityMarket, Scene]]:
-    """Yield a Liquity system with a scene on it."""
+@pytest.fixture(scope="module")
+def liquity_alone() -> Iterator[LiquityMarket]:
+    """Yield a Liquity system."""
     with chain_node.running() as node:
-        liquity = liquity_market.deployed(node)
+        yield liquity_market.deployed(node)
+
+
+@pytest.fixture
+def on_liquity(
+    liquity_alone: LiquityMarket, tmp_path: Path
+) -> Iterator[tuple[LiquityMarket, Scene]]:
+    """Yield a Liquity system with a scene on it."""
+    liquity, node = liquity_alone, liquity_alone.node
+    with taken_back(node):
         whose = MarketId("liquity-v1", "core", "test")
         reader = LiquityV1Reader(market=whose, manager=liquity.manager.address.lower())
         for scene in scene_of(node, reader, tmp_path, node.accounts[5]):
@@ -537,14 +569,22 @@ def test_what_an_owner_sends_to_liquity_is_what_was_planned(
     assert judged["course"]["outcome"]["said"] == "as_planned"
 
 
-@pytest.fixture(params=["venus", "venus-isolated"])
-def on_venus(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[tuple[VenusMarket | IsolatedMarket, Scene]]:
-    """Yield a pool of Venus with a scene on it; the keeper holds every token."""
+@pytest.fixture(scope="module", params=["venus", "venus-isolated"])
+def venus_alone(request: pytest.FixtureRequest) -> Iterator[VenusMarket | IsolatedMarket]:
+    """Yield a pool of Venus."""
     with chain_node.running() as node:
         is_core = request.param == "venus"
-        core = venus_market.deployed(node) if is_core else isolated_market.deployed(node)
+        yield venus_market.deployed(node) if is_core else isolated_market.deployed(node)
+
+
+@pytest.fixture
+def on_venus(
+    venus_alone: VenusMarket | IsolatedMarket, tmp_path: Path
+) -> Iterator[tuple[VenusMarket | IsolatedMarket, Scene]]:
+    """Yield a pool of Venus with a scene on it; the keeper holds every token."""
+    core, node = venus_alone, venus_alone.node
+    with taken_back(node):
+        is_core = isinstance(core, VenusMarket)
         sender = node.accounts[5]
         for token in core.tokens.values():
             node.send(
@@ -555,7 +595,7 @@ def on_venus(
                 node.read(token, "balanceOf", core.admin) // 2,
             )
         kind = VenusReader if is_core else VenusIsolatedReader
-        whose = MarketId(request.param, "core", "test")
+        whose = MarketId("venus" if is_core else "venus-isolated", "core", "test")
         reader = kind(market=whose, comptroller=core.comptroller.address.lower())
         for scene in scene_of(node, reader, tmp_path, sender):
             yield core, scene

@@ -98,7 +98,7 @@ def test_the_store_alone_says_what_the_pool_says(aave: AaveMarket, book: Store) 
 
     async def act(follower: Follower) -> None:
         nonlocal undone
-        for _ in range(40):
+        for _ in range(26):
             for _ in range(6):
                 life.step()
             life.mine()
