@@ -234,20 +234,20 @@ def test_a_mute_counts_for_an_account_that_never_had_a_level(store: Store) -> No
 def test_what_has_newly_crossed_comes_before_what_is_raised(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Forty at critical, a price before every step of ten: five that fall are in the first."""
-    monkeypatch.setattr(state, "CHUNK", 10)
+    """Twenty at critical, a price before every step of six: three that fall are in the first."""
+    monkeypatch.setattr(state, "CHUNK", 6)
     scene = Scene(store)
     scene.price(60)
-    dead = [perpetual(f"dead{n:02d}", 100) for n in range(40)]
-    scene.put(*dead, *(perpetual(f"next{n}", 100, cash=5000) for n in range(5)))
+    dead = [perpetual(f"dead{n:02d}", 100) for n in range(20)]
+    scene.put(*dead, *(perpetual(f"next{n}", 100, cash=5000) for n in range(3)))
     while cycle(scene.watcher):
         pass
-    assert len(scene.levels()) == 40
+    assert len(scene.levels()) == 20
     scene.now += SECOND
     scene.price(50)
     cycle(scene.watcher)
     assert {name for name in scene.levels() if name.startswith("next")} == {
-        f"next{n}" for n in range(5)
+        f"next{n}" for n in range(3)
     }
     oldest = NOON
     for _ in range(60):
@@ -256,7 +256,7 @@ def test_what_has_newly_crossed_comes_before_what_is_raised(
         cycle(scene.watcher)
     seconds = scene.watcher.steady.seconds
     oldest_age = seconds - min(scene.watcher.memory.judged_at.values())
-    assert oldest_age <= 30 + 45 / 5
+    assert oldest_age <= 30 + 23 / 3
     assert oldest < scene.now
 
 
