@@ -16,10 +16,10 @@ from serving.connect.rpc import Chain
 
 T = TypeVar("T")
 CHAIN_ID = 31337
-STEPS = int(os.environ.get("FOREWARN_CHAIN_STEPS", "300"))
+STEPS = int(os.environ.get("FOREWARN_CHAIN_STEPS", "400"))
 """Random steps that are taken, and the accounts that take them."""
 
-USERS = int(os.environ.get("FOREWARN_CHAIN_USERS", "12"))
+USERS = int(os.environ.get("FOREWARN_CHAIN_USERS", "20"))
 STEPS_A_BLOCK = max(6, STEPS // 400)
 MARKET = MarketId("aave-v3", "core", "test")
 
