@@ -29,7 +29,7 @@ from serving.application.deployment import read_deployment
 from serving.application.scoring import ScoringService
 from serving.bulk import market, run
 from serving.bulk.accounts import find
-from serving.bulk.results import STANDING
+from serving.bulk.results import DIGEST, STANDING
 from serving.schemas.stored import Assessed
 from serving.store import accounts, assessments, frames, open_store
 
@@ -264,12 +264,22 @@ def test_a_run_that_is_killed_is_gone_on_with(held: list[Body], url: str, tmp_pa
 
 @pytest.mark.parametrize("url", ["many venues"], indirect=True)
 def test_a_torn_part_is_scored_again(held: list[Body], url: str, tmp_path: Path) -> None:
-    """A file that was cut short is no result."""
+    """A file of another plan, without a row or cut short is no result."""
     book = written(tmp_path / "book", [row(body) for body in held])
     whole = scored(wish(book, url, tmp_path / "out"))
     part = tmp_path / "out" / "part-000001.parquet"
-    part.write_bytes(part.read_bytes()[:-100])
-    ready = run.prepare(wish(book, url, tmp_path / "out"), now=many_venues.AT)
+    sound, table = part.read_bytes(), pq.read_table(part)
+
+    def to_do() -> run.Ready:
+        return run.prepare(wish(book, url, tmp_path / "out"), now=many_venues.AT)
+
+    for spoilt in (table.replace_schema_metadata({DIGEST: b"other"}), table[:-1]):
+        pq.write_table(spoilt, part)
+        assert [each.number for each in to_do().left] == [1]
+    part.write_bytes(sound)
+    assert not to_do().left
+    part.write_bytes(sound[:-100])
+    ready = to_do()
     assert [each.number for each in ready.left] == [1]
     assert run.run(ready, run.in_process, on_done=lambda _: None) == whole
 
